@@ -1,0 +1,197 @@
+"""What the recorder measured of a live run: head, labels as fed, loss, gradients, batch norm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the user or the run says of itself. ``ignore_label``: an int, False (there is none)
+    or None (unknown); ``ignore_declared_by`` says who declared it (``"loss"``, ``"sample_weight"``,
+    ``"layout"``, ``"user"``)."""
+
+    num_classes: int | None = None
+    num_classes_declared: bool = False
+    ignore_label: int | bool | None = None
+    ignore_declared_by: str = ""
+    flavour: str = "keras3"
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    batch_size: int | None = None
+    source: str = "arrays"  # where the batch came from: "folder", "arrays", "dataset"
+    encoding_declared: bool = True  # False: segdoctor itself encoded the labels for the loss
+    range_declared: bool = True  # False: segdoctor itself chose the input range
+    loss_stand_in: bool = False  # True: no loss is known, a right one for the head stands in
+
+
+@dataclass(frozen=True, slots=True)
+class HeadActivation:
+    """One activation on the path to the output, nearest to the features first."""
+
+    layer: str
+    activation: str  # "softmax", "sigmoid", "relu", …
+    axis: int | None = None
+    axis_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFacts:
+    """The output as measured on the batch, and the activations that lead to it.
+
+    ``kind``: ``"logits"``, ``"softmax"`` (non-negative, sums to 1 over the class axis),
+    ``"sigmoid"`` (within [0, 1]), ``"constant"``. ``layers_behind`` are the layers between the
+    last softmax/sigmoid and the output: any of them breaks Keras' reach back to the logits.
+    """
+
+    shape: tuple[int, ...]
+    channels: int
+    class_axis: int
+    kind: str
+    minimum: float
+    maximum: float
+    channel_sum_error: float  # largest |sum over classes - 1|
+    dtype: str = "float32"
+    activations: tuple[HeadActivation, ...] = ()
+    layers_behind: tuple[str, ...] = ()
+    keeps_logits: bool = False  # the output carries Keras' way back to the logits
+    sums_to_one_over: int | None = None  # another axis over which the output sums to one
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFacts:
+    """The labels as fed. ``kind``: ``"ids"``, ``"onehot"``, ``"binary"`` (one channel of 0/1) or
+    ``"unclear"``. ``histogram``: value → entries (ids; at most 512 distinct values).
+    ``row_sums``: sum over channels → pixels (one-hot). ``void_rows``: form of the void rows of
+    one-hot labels → pixels: ``"zero"``, ``"255"``, ``"one channel 255"``, ``"other"``."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    kind: str
+    classes_present: int
+    histogram: Mapping[float, int] = field(default_factory=dict)
+    fractional: int = 0
+    not_finite: int = 0
+    row_sums: Mapping[float, int] = field(default_factory=dict)
+    void_rows: Mapping[str, int] = field(default_factory=dict)
+    sums_to_one_over: int | None = None
+
+
+Scale = Literal["logits", "probabilities", "either", "unknown"]
+Encoding = Literal["ids", "onehot", "either", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the loss answered to one question. ``gradient`` is None where there is none."""
+
+    question: str
+    value: float | None
+    gradient: object = None  # float array like y_pred, or None
+    error: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LossContract:
+    """What a loss expects, found by experiment on small arrays.
+
+    ``raises`` is the error on every legal form, "" if one works. ``ignores`` lists the label
+    values whose pixels have an exactly zero gradient. ``forms`` are the label layouts accepted:
+    ``"BHW"``, ``"BHW1"``, ``"BHWC"``. ``facts`` holds further named measurements.
+    """
+
+    name: str
+    raises: str = ""
+    labels: Encoding = "unknown"
+    forms: tuple[str, ...] = ()
+    prediction: Scale = "unknown"
+    ignores: tuple[int, ...] = ()
+    reduction: str = "unknown"
+    answers: tuple[Answer, ...] = ()
+    facts: Mapping[str, float | str | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LossAsRun:
+    """The loss on the real batch and the real output, inside the graph as ``fit`` runs it.
+
+    ``rescued``: Keras reached back behind the activation to the logits, so the value in the graph
+    differs from the value for the plain output. Gradients are with respect to the output.
+    """
+
+    value: float | None
+    plain_value: float | None = None
+    raises: str = ""
+    rescued: bool = False
+    void_pixels: int = 0
+    valid_pixels: int = 0
+    void_gradient: float = 0.0  # largest |gradient| at a void pixel
+    valid_gradient: float = 0.0  # largest |gradient| at a valid pixel
+    void_gradient_share: float = 0.0  # share of the summed |gradient| that void pixels have
+    void_moves_value: float = 0.0  # |change of the loss| when the output at void pixels changes
+    zero_gradient_share: float = 0.0  # share of valid pixels whose gradient is exactly zero
+    finite: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GradientFacts:
+    """Gradient of the loss for one variable. ``norm`` is None where there is no path.
+    ``depth`` counts from the input (0) to the output (1) along the graph."""
+
+    layer: str
+    variable: str
+    depth: float
+    size: int
+    trainable: bool
+    norm: float | None
+    weight_norm: float
+    finite: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNormObserved:
+    """What one BN layer really did on the batch.
+
+    ``training_mode`` / ``inference_mode``: which statistics it normalised with when the model was
+    called as ``fit`` and as ``predict`` call it: ``"batch"``, ``"moving"`` or ``"unclear"``.
+    ``moved``: its moving statistics changed in the training call. ``mean_gap`` is the median over
+    channels of ``|batch mean - moving mean| / sqrt(moving variance + eps)`` and ``variance_gap``
+    the median of ``|log10(batch variance / moving variance)|``, both for the input that flows in
+    inference mode.
+    """
+
+    layer: str
+    trainable: bool
+    training_mode: str
+    inference_mode: str
+    moved: bool
+    mean_gap: float
+    variance_gap: float
+    depth: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModeFacts:
+    """The same batch in both modes. ``gap`` is ``mean|train - inference| / std(train)`` of the
+    output; ``gap_recalibrated`` the same after the moving statistics were recalibrated on the
+    batch; ``first_layer`` the first BN where the gap opens."""
+
+    gap: float
+    gap_recalibrated: float | None = None
+    first_layer: str = ""
+    loss_training: float | None = None
+    loss_inference: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFacts:
+    """The optimizer's real step on one variable: ``ratio = |step| / |weights|`` after
+    ``steps`` steps of the run's own optimizer on a copy."""
+
+    layer: str
+    variable: str
+    ratio: float
+    steps: int

@@ -1,0 +1,73 @@
+"""What is examined: live objects, paths and what the user declared. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How the overfit trial is sized. Given ``steps``, ``crop`` and ``batch``, the result is the
+    same for the same seed; with only a budget in seconds, the verdict is."""
+
+    budget_s: float = 60.0
+    steps: int | None = None
+    crop: int | None = None
+    batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The batch that is examined, as the run feeds it.
+
+    Parameters
+    ----------
+    x : array (B, H, W, channels), as fed to the model.
+    y : array as fed to the loss: ids (B, H, W) or (B, H, W, 1), or one-hot (B, H, W, C).
+    sample_weight : array or None.
+    ids : integer array (B, H, W) of the true class ids with void, where known apart from ``y``
+        (folders); None where only ``y`` is known.
+    names : names of the examples.
+    encoding : how ``y`` encodes classes: ``"ids"``, ``"onehot"``, ``"onehot-zero"``,
+        ``"onehot-255"``; ``declared_encoding`` is True where the user said so (then it is judged).
+    """
+
+    x: Any
+    y: Any
+    sample_weight: Any = None
+    ids: Any = None
+    names: tuple[str, ...] = ()
+    encoding: str = "ids"
+    declared_encoding: bool = True
+    source: str = "arrays"
+    preprocess: str = "as given"
+    declared_range: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training run to be examined.
+
+    ``model`` is a live Keras model; ``loss``, ``optimizer`` and ``metrics`` are live objects or
+    None where the run does not say. ``provenance`` says where each came from (``"file"``,
+    ``"compiled"``, ``"flag"``, ``"stand-in"``). ``patches`` are the treatments applied so far.
+    """
+
+    model: Any
+    batch: Batch | None = None
+    loss: Any = None
+    optimizer: Any = None
+    metrics: tuple[Any, ...] = ()
+    num_classes: int | None = None
+    ignore_label: int | bool | None = None
+    ignore_declared_by: str = ""
+    class_weight: Any = None
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    custom_objects: Mapping[str, Any] = field(default_factory=dict)
+    flavour: str = "keras3"
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    patches: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0

@@ -1,0 +1,46 @@
+"""What a trial measured: the trained runs, and the examples that the report draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRun:
+    """One trained run of the overfit trial.
+
+    ``miou_training`` / ``miou_inference``: mean IoU over the classes present in the batch, void
+    left out, with BN on batch statistics and in inference mode with recalibrated statistics.
+    ``ceiling`` is the best that the grid of the logits allows; ``constant`` that of the best
+    constant predictor. ``curve`` holds ``(step, loss, miou_training or None)``.
+    """
+
+    name: str
+    patch: Mapping[str, object]
+    steps: int
+    seconds: float
+    loss_first: float
+    loss_last: float
+    miou_training: float
+    miou_inference: float
+    ceiling: float
+    constant: float
+    verdict: str
+    per_class: Mapping[int, float] = field(default_factory=dict)
+    curve: tuple[tuple[int, float, float | None], ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Arrays that the report draws: examples before and after.
+
+    ``image`` uint8 (H, W, 3); ``label`` and the ``predictions`` integer (H, W), by run name.
+    """
+
+    name: str
+    image: Any
+    label: Any
+    predictions: Mapping[str, Any] = field(default_factory=dict)
