@@ -2,7 +2,7 @@
 
 Layer names, layer order and parameter counts are those of the published Keras port, so that
 what people say about it ("I froze the first 356 layers") means the same here. Nothing in this
-package imports TensorFlow or Keras before `build_deeplab` is called.
+package imports TensorFlow or Keras before ``build_deeplab`` is called.
 """
 
 from segdoctor.sources.deeplab.model import build_deeplab

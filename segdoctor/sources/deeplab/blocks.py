@@ -12,7 +12,7 @@ class Norm(NamedTuple):
     momentum: float
 
     def __call__(self, x: Any, name: str) -> Any:
-        """Normalise `x`, shape (B, H, W, C), under the layer name `name`."""
+        """Normalise ``x``, shape (B, H, W, C), under the layer name ``name``."""
         from keras import layers
 
         return layers.BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=name)(x)
@@ -28,14 +28,14 @@ def conv_bn(
     stride: int = 1,
     relu: str | None = None,
 ) -> Any:
-    """Convolution without bias, then batch normalisation, then ReLU if `relu` names one.
+    """Convolution without bias, then batch normalisation, then ReLU if ``relu`` names one.
 
     Parameters
     ----------
     x : KerasTensor, shape (B, H, W, C)
     filters : int
     name : str
-        Name of the convolution; the normalisation is `{name}_BN`.
+        Name of the convolution; the normalisation is ``{name}_BN``.
     norm : Norm
     kernel, stride : int
     relu : str, optional
@@ -72,12 +72,12 @@ def separable_conv(
     filters : int
         Channels of the pointwise convolution.
     name : str
-        Prefix of the layer names: `{name}_depthwise`, `{name}_depthwise_BN`,
-        `{name}_pointwise`, `{name}_pointwise_BN`.
+        Prefix of the layer names: ``{name}_depthwise``, ``{name}_depthwise_BN``,
+        ``{name}_pointwise``, ``{name}_pointwise_BN``.
     norm : Norm
     stride : int
-        Stride of the depthwise convolution. Above 1 the input is padded evenly by hand: TensorFlow's
-        "same" pads even sizes on one side only, which shifts the features by a pixel.
+        Stride of the depthwise convolution. Above 1 the input is padded evenly by hand:
+        TensorFlow's "same" pads even sizes on one side only, which shifts the features by a pixel.
     rate : int
         Atrous rate of the depthwise convolution.
     relu_inside : bool

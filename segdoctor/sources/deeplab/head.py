@@ -28,8 +28,11 @@ def pyramid_pooling(features: Any, rates: tuple[int, ...], norm: Norm) -> Any:
     """
     from keras import layers
 
-    local = conv_bn(features, 256, "aspp0", norm, relu="aspp0_activation")
-    branches = [_image_pooling(features, local, norm), local]
+    local = layers.Conv2D(256, 1, use_bias=False, name="aspp0")(features)
+    branches = [
+        _image_pooling(features, local, norm),
+        layers.ReLU(name="aspp0_activation")(norm(local, "aspp0_BN")),
+    ]
     branches += [
         separable_conv(features, 256, f"aspp{i}", norm, rate=rate, relu_inside=True)
         for i, rate in enumerate(rates, start=1)
@@ -67,14 +70,16 @@ def decoder(x: Any, skip: Any, factor: int, norm: Norm) -> Any:
 
 
 def resize(x: Any, target: Any, factor: int, name: str) -> Any:
-    """Bilinear, half-pixel resize of `x` to the height and width of `target`, by stock layers only.
+    """Bilinear, half-pixel resize of ``x`` to the height and width of ``target``.
+
+    By stock layers only, so that a saved file loads without custom objects.
 
     Parameters
     ----------
     x : KerasTensor, shape (B, h, w, C)
     target : KerasTensor, shape (B, H, W, any)
     factor : int
-        Used where the size is free: H / h = W / w = `factor`.
+        Used where the size is free: H / h = W / w = ``factor``.
     name : str
 
     Returns
@@ -90,7 +95,10 @@ def resize(x: Any, target: Any, factor: int, name: str) -> Any:
 
 
 def _image_pooling(features: Any, local: Any, norm: Norm) -> Any:
-    """Mean of the whole image, at every place: (B, h, w, C) to (B, h, w, 256)."""
+    """Mean of the whole image, at every place: (B, h, w, C) to (B, h, w, 256).
+
+    ``local``, shape (B, h, w, 256), lends its size where that is known only at run time.
+    """
     from keras import layers
 
     channels = features.shape[-1]
@@ -101,8 +109,7 @@ def _image_pooling(features: Any, local: Any, norm: Norm) -> Any:
     x = conv_bn(x, 256, "image_pooling", norm, relu="image_pooling_relu")
     height, width = features.shape[1:3]
     if height is None or width is None:
-        # No stock layer resizes to a size known only at run time, but sums broadcast: a map of
-        # zeros gives the size.
+        # No stock layer resizes to such a size, but sums broadcast: a map of zeros brings it.
         zeros = layers.Rescaling(0.0, name="image_pooling_zeros")(local)
         return layers.Add(name="image_pooling_resize")([x, zeros])
     return resize(x, features, 1, "image_pooling_resize")

@@ -38,7 +38,7 @@ def mobilenet_v2(image: Any, alpha: float, norm: Norm) -> Any:
     alpha : float
         Width multiplier.
     norm : Norm
-        Batch normalisation of all 51 convolutions after `alpha` = 1.
+        Batch normalisation of all 51 normalised convolutions.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def mobilenet_v2(image: Any, alpha: float, norm: Norm) -> Any:
 def _inverted_residual(
     x: Any, filters: int, number: int, norm: Norm, *, stride: int, rate: int, residual: bool
 ) -> Any:
-    """Expand ×6, filter depthwise, project to `filters`; block 0 does not expand.
+    """Expand ×6, filter depthwise, project to ``filters``; block 0 does not expand.
 
     Maps (B, H, W, C) to (B, H / stride, W / stride, filters).
     """
@@ -102,6 +102,6 @@ def _inverted_residual(
 
 
 def _round_to_8(channels: float) -> int:
-    """Nearest multiple of 8, at least 8, never below nine tenths of `channels`."""
+    """Nearest multiple of 8, at least 8, never below nine tenths of ``channels``."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -17,7 +17,6 @@ def build_deeplab(
     backbone: Literal["mobilenetv2", "xception"] = "mobilenetv2",
     input_shape: tuple[int | None, int | None, int] = (512, 512, 3),
     classes: int = 21,
-    *,
     output_stride: Literal[8, 16] = 16,
     alpha: float = 1.0,
     activation: Literal["softmax", "sigmoid"] | None = None,
@@ -30,10 +29,10 @@ def build_deeplab(
     backbone : {"mobilenetv2", "xception"}
     input_shape : tuple (H, W, C)
         Images in [-1, 1]. (None, None, C) takes every size that is a multiple of 16 (8 with
-        "mobilenetv2" or `output_stride` 8).
+        "mobilenetv2" or ``output_stride`` 8).
     classes : int
-        Channels of the output. The head is named `logits_semantic` at 21 and 19, else
-        `custom_logits_semantic`.
+        Channels of the output. The head is named ``logits_semantic`` at 21 and 19, else
+        ``custom_logits_semantic``.
     output_stride : {8, 16}
         Image size over feature size of the Xception backbone; MobileNetV2 always has 8.
     alpha : float
@@ -51,7 +50,7 @@ def build_deeplab(
     Raises
     ------
     ValueError
-        An argument is none of the choices, or `classes` is below 1.
+        An argument is none of the choices, or ``classes`` is below 1.
 
     References
     ----------

@@ -90,7 +90,8 @@ def _block(
         return residual, middle
     if shortcut == "conv":
         if stride > 1:
-            # A 1×1 kernel needs no padding. The port has this layer, and the count of layers hangs on it.
+            # A 1×1 kernel needs no padding, but the port has this layer, and the numbers of the
+            # layers behind it hang on it.
             x = layers.ZeroPadding2D(0, name=f"{name}_shortcut_pad")(x)
         x = conv_bn(x, filters[-1], f"{name}_shortcut", norm, stride=stride)
     return layers.Add(name=f"{name}_add")([residual, x]), middle

@@ -1,0 +1,121 @@
+"""Which finding leads and which are its symptoms, and the order in which they are told.
+
+One cause has many symptoms. A symptom whose leader is present is kept below it, as information;
+an independent second fault is never hidden: where a re-measurement under the leader's fix shows
+that the symptom is still there, it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from segdoctor.core.catalogue import CATALOGUE, SEVERITIES
+from segdoctor.core.finding import Finding
+
+_LABEL_LEADERS = ("LBL004", "LBL005", "LBL006", "LBL007", "LBL012")
+_OUT_LEADERS = ("OUT001", "OUT002", "OUT003", "OUT004", "OUT006", "OUT007")
+_PART_LEADERS = ("TRIAL004", "TRIAL005", "TRIAL006", "TRIAL007")
+
+EXPLAINS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_LABEL_LEADERS, ("LBL003",)),
+    "LBL003": ("OUT008", "IGN003", "LOSS001", "LOSS004"),
+    "OUT008": ("IGN003", "LOSS001", "LOSS004", "LBL002"),
+    "IGN003": ("IGN001", "LOSS001", "LOSS004"),
+    "LBL001": ("LBL002", "LOSS001", "LOSS007"),
+    **dict.fromkeys(_OUT_LEADERS, ("LOSS002", "LOSS003", "LOSS004", "GRAD006")),
+    "IGN002": ("IGN001",),
+    "IGN001": ("LOSS002",),
+    "MDL005": ("GRAD001",),
+    "LOSS003": ("GRAD001",),
+    "GRAD007": ("GRAD001", "MDL003"),
+    "DATA007": ("BN005",),
+    "DATA008": ("BN005",),
+    "DATA009": ("BN005",),
+    "MDL003": ("BN004",),
+    "BN004": ("BN003", "BN005"),
+    "BN005": ("BN003",),
+    "BN003": ("TRIAL002",),
+    "OPT001": ("OPT003", "OPT007", "HIST001"),
+    "OPT002": ("GRAD003", "GRAD004"),
+    **dict.fromkeys(_PART_LEADERS, ("TRIAL001", "TRIAL003")),
+}
+"""Leader → the codes that it explains directly; explanations chain."""
+
+STOPS_ALL = ("MDL002", "MDL004")
+"""With these, nothing behind them can be judged: they explain every other finding."""
+
+NAMES_A_PART = ("OUT", "LOSS", "IGN", "LBL", "DATA", "GRAD", "OPT", "MDL", "BN")
+"""Families whose confirmed errors name the part to blame, so that TRIAL001/3 are symptoms."""
+
+_FAMILY_ORDER = ("MDL", "LBL", "OUT", "LOSS", "IGN", "DATA", "BN", "GRAD", "OPT", "MET", "HIST")
+
+
+def reach(code: str) -> frozenset[str]:
+    """All codes that ``code`` explains, directly or through others."""
+    found: set[str] = set()
+    queue = list(EXPLAINS.get(code, ()))
+    while queue:
+        nxt = queue.pop()
+        if nxt not in found:
+            found.add(nxt)
+            queue.extend(EXPLAINS.get(nxt, ()))
+    return frozenset(found)
+
+
+def leader_of(code: str, present: Iterable[str]) -> str | None:
+    """The code among ``present`` that explains ``code``: the one furthest up the chain."""
+    candidates = set(present) - {code}
+    for stopper in STOPS_ALL:
+        if stopper in candidates and code not in STOPS_ALL and not code.startswith("MDL001"):
+            return stopper
+    leaders = [other for other in candidates if code in reach(other)]
+    return max(leaders, key=lambda lead: (len(reach(lead)), lead), default=None)
+
+
+def explained(
+    findings: Iterable[Finding],
+    still_there: Callable[[str, str], bool | None] = lambda leader, follower: None,
+) -> tuple[Finding, ...]:
+    """Findings with the symptoms put below their leaders, in the order in which they are told.
+
+    Parameters
+    ----------
+    findings : as the probes gave them.
+    still_there : ``(leader, follower) ->`` whether the follower was measured again under the
+        leader's fix and is still there; None if it was not measured again.
+    """
+    told = tuple(findings)
+    # Only an error explains an error: a healed OUT001 (info) must not hide what really happens.
+    weight = {finding.code: SEVERITIES.index(finding.severity) for finding in told}
+    result = []
+    for finding in told:
+        present = [
+            other.code
+            for other in told
+            if weight[other.code] <= weight[finding.code] and other.severity != "info"
+        ]
+        leader = leader_of(finding.code, present)
+        if leader is None or still_there(leader, finding.code):
+            result.append(finding)
+        else:
+            result.append(finding.explained_by(leader))
+    return tuple(sorted(result, key=importance))
+
+
+def importance(finding: Finding) -> tuple[int, int, int, int]:
+    """Sort key: leaders first, then severity, then what the trial proved, then the catalogue."""
+    verdict = finding.verdict
+    proof = 3
+    if verdict is not None:
+        proof = {"decisive": 0, "removes the evidence": 1, "none": 3}[verdict.effect]
+        if verdict.status == "refuted":
+            proof = 4
+    codes = list(CATALOGUE)
+    family = CATALOGUE[finding.code].family
+    rank = _FAMILY_ORDER.index(family) if family in _FAMILY_ORDER else len(_FAMILY_ORDER)
+    return (
+        SEVERITIES.index(finding.severity) + (1 if finding.because_of else 0),
+        proof,
+        rank,
+        codes.index(finding.code),
+    )

@@ -1,0 +1,70 @@
+"""The run's loss, evaluated outside the graph as ``fit`` evaluates it inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segdoctor.recorder.forward import Outputs, Reach
+from segdoctor.recorder.layers import is_tf_keras
+
+
+class LossAsInFit:
+    """``(y, outputs, sample_weight) -> scalar``: what ``compile(loss=loss)`` would make of it.
+
+    Names, functions, loss objects, lists and dicts are taken as Keras takes them, with its
+    reduction and sample weights. The model's own regularisation is not in it: see
+    :meth:`total`.
+
+    Parameters
+    ----------
+    loss : what a user passes to ``compile``.
+    model : keras.Model or tf_keras.Model
+        Decides by which Keras the loss is read.
+    """
+
+    def __init__(self, loss: Any, model: Any) -> None:
+        if is_tf_keras(model):
+            import tf_keras as keras
+        else:
+            import keras
+        self._holder = keras.Sequential(name="loss_as_in_fit")
+        self._holder.compile(loss=loss)
+
+    def __call__(
+        self, y: Any, outputs: Outputs, sample_weight: Any = None, reach: Reach = ""
+    ) -> Any:
+        """The loss of the output alone.
+
+        ``reach`` is :attr:`TracedForward.reach`: for ``"Softmax"`` and ``"Sigmoid"`` the last
+        operation is made again in a small graph, where the loss can find it.
+        """
+        if reach in ("Softmax", "Sigmoid") and outputs.keras_logits is not None:
+            return self._in_graph(y, outputs.keras_logits, sample_weight, reach)
+        return self._compute(y, outputs.y_pred, sample_weight)
+
+    def total(self, y: Any, outputs: Outputs, sample_weight: Any = None, reach: Reach = "") -> Any:
+        """The loss and the model's regularisation losses: what ``fit`` minimises."""
+        import tensorflow as tf
+
+        value = self(y, outputs, sample_weight, reach)
+        return value + tf.cast(outputs.regularisation, value.dtype)
+
+    def _compute(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        import tensorflow as tf
+
+        y = tf.nest.map_structure(tf.convert_to_tensor, y)
+        if sample_weight is not None:
+            sample_weight = tf.nest.map_structure(tf.convert_to_tensor, sample_weight)
+        return self._holder.compute_loss(
+            x=None, y=y, y_pred=y_pred, sample_weight=sample_weight
+        )
+
+    def _in_graph(self, y: Any, logits: Any, sample_weight: Any, reach: Reach) -> Any:
+        import tensorflow as tf
+
+        operation = tf.nn.softmax if reach == "Softmax" else tf.nn.sigmoid
+
+        def value(y: Any, logits: Any, sample_weight: Any) -> Any:
+            return self._compute(y, operation(logits), sample_weight)
+
+        return tf.function(value, autograph=False)(y, logits, sample_weight)

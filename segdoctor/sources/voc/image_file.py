@@ -1,0 +1,208 @@
+"""One image file: opened with care, its header read, its end checked, its pixels decoded."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+# These six decoders and no other: importing the plugins registers them, and `formats=` keeps
+# Pillow from trying any that another package registered.
+from PIL import (
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
+
+from segdoctor.core.clean import clean
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+LIMIT_PIXELS = 50_000_000
+_KNOWN = ", ".join(FORMATS)
+_TAIL = 1 << 16
+_JPEG_REST = 64 << 20  # how much after the first scan is searched for the end marker
+_PNG_CHUNKS = 100_000
+_ORIENTATION = 274
+
+
+class UnreadableError(Exception):
+    """A file that is not a sound image; the text is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header says. ``size`` is (width, height) as stored."""
+
+    format: str
+    mode: str
+    size: tuple[int, int]
+    orientation: int = 1
+
+
+def read_header(path: str, *, decode: bool = False, limit: int = LIMIT_PIXELS) -> Header:
+    """The header of an image whose end marker is in place; ``decode`` decodes every pixel too.
+
+    Raises
+    ------
+    UnreadableError
+        With the reason, for anything that is not a sound image within ``limit`` pixels.
+    """
+    with opened_image(path, limit=limit) as image:
+        header = Header(image.format or "?", image.mode, image.size, _orientation(image))
+        if decode:
+            image.load()
+        return header
+
+
+@contextmanager
+def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Image]:
+    """The image of a regular file, header read and end checked; pixels are decoded on demand.
+
+    Whatever a decoder throws inside the block comes out as :class:`UnreadableError`.
+    """
+    with _opened_file(path) as (file, size):
+        try:
+            image = Image.open(file, formats=FORMATS)
+            after_header = file.tell()
+            pixels = image.size[0] * image.size[1]
+            if pixels > limit:
+                raise UnreadableError(
+                    f"{image.size[0]} × {image.size[1]} = {pixels / 1e6:.0f} Mpx, beyond the limit "
+                    f"of {limit / 1e6:.0f} Mpx"
+                )
+            if min(image.size) < 1:
+                raise UnreadableError("an image without pixels")
+            cut = _cut_off(image, file, size, after_header)
+            if cut:
+                raise UnreadableError(cut)
+            file.seek(after_header)
+            yield image
+        except UnreadableError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise UnreadableError(
+                f"far beyond the limit of {limit / 1e6:.0f} Mpx: {clean(error, 120)}"
+            ) from error
+        except Image.UnidentifiedImageError as error:
+            raise UnreadableError(_what_it_is(file)) from error
+        except Exception as error:  # noqa: BLE001 - the boundary: decoders raise what they like
+            reason = clean(str(error) or type(error).__name__, 120)
+            raise UnreadableError(f"cannot be decoded: {reason}") from error
+
+
+@contextmanager
+def _opened_file(path: str) -> Iterator[tuple[BinaryIO, int]]:
+    try:
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind):
+            raise UnreadableError("a folder with the name of an image")
+        if not stat.S_ISREG(kind):
+            raise UnreadableError("not a regular file (a pipe, socket or device)")
+        # Not blocking: a file that became a pipe since would otherwise hang the reader.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(path, flags), "rb")
+    except FileNotFoundError as error:
+        link = os.path.islink(path)
+        raise UnreadableError("a link that leads nowhere" if link else "absent") from error
+    except PermissionError as error:
+        raise UnreadableError("no permission to read it") from error
+    except (OSError, ValueError) as error:
+        looping = isinstance(error, OSError) and error.errno == errno.ELOOP
+        reason = "a link that leads in a circle" if looping else clean(error, 120)
+        raise UnreadableError(reason) from error
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise UnreadableError("empty (0 bytes)")
+        yield file, size
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format != "JPEG" or "exif" not in image.info:
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - the boundary: broken EXIF does not make an image unreadable
+        return 1
+
+
+def _what_it_is(file: BinaryIO) -> str:
+    file.seek(0)
+    start = file.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer: the image itself was not downloaded (git lfs pull)"
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "a web page, not an image: the download went wrong"
+    if not any(start):
+        return "nothing but zeros"
+    return f"not an image that can be read ({_KNOWN}), or broken in its header"
+
+
+def _cut_off(image: Image.Image, file: BinaryIO, size: int, after_header: int) -> str:
+    """Why the file is cut off, "" if its end is in place."""
+    kind = image.format
+    if kind in {"JPEG", "MPO"}:
+        return "" if _jpeg_ends(file, size, after_header) else "cut off: no end-of-image marker"
+    if kind == "PNG":
+        return "" if _png_ends(file, size) else "cut off: no IEND chunk"
+    if kind == "GIF":
+        file.seek(max(size - 16, 0))
+        if b";" not in file.read(16):
+            return "cut off: no trailer"
+    elif kind == "WEBP":
+        file.seek(4)
+        if struct.unpack("<I", file.read(4))[0] + 8 > size:
+            return "cut off: shorter than its header says"
+    elif kind == "TIFF":
+        if _tiff_end(image) > size:
+            return "cut off: its strips lie behind the end of the file"
+    elif kind == "BMP":
+        image.load()  # no end marker, and decoding is little more than copying
+    return ""
+
+
+def _jpeg_ends(file: BinaryIO, size: int, scan: int) -> bool:
+    """Whether the end marker stands behind the first scan. Inside a scan it cannot occur by
+    chance; before it, the marker of a thumbnail may."""
+    file.seek(max(size - _TAIL, scan))
+    if b"\xff\xd9" in file.read(_TAIL):
+        return True
+    file.seek(scan)  # a long trailer, such as a film behind a phone's photo
+    return b"\xff\xd9" in file.read(_JPEG_REST)
+
+
+def _png_ends(file: BinaryIO, size: int) -> bool:
+    file.seek(max(size - 12, 0))
+    if file.read(12) == b"\0\0\0\0IEND\xaeB`\x82":
+        return True
+    position = 8
+    for _ in range(_PNG_CHUNKS):
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            return False
+        position += struct.unpack(">I", head[:4])[0] + 12
+        if head[4:] == b"IEND":
+            return position <= size
+    return False
+
+
+def _tiff_end(image: Image.Image) -> int:
+    tags = getattr(image, "tag_v2", {})
+    ends = [0]
+    for offsets, counts in ((273, 279), (324, 325)):
+        ends += [
+            int(start) + int(count)
+            for start, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False)
+        ]
+    return max(ends)

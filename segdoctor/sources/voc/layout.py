@@ -1,0 +1,237 @@
+"""Which folders hold the images, the masks and the split lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from segdoctor.core.clean import clean
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
+MASK_FOLDERS = (
+    "masks",
+    "mask",
+    "labels",
+    "label",
+    "annotations",
+    "annotation",
+    "segmentationclass",
+    "segmentations",
+    "gt",
+)
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_MASKS_BESIDE = ("annot", "_masks", "_mask", "_labels", "_label")
+_DEPTH = 2  # how far below the given folder a layout is looked for
+
+
+class DataFolderError(ValueError):
+    """A folder that cannot be read as a data set; the text is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One folder of images and its folder of masks; ``split`` is "" where it is the whole set."""
+
+    split: str
+    images: str
+    masks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of a data set are.
+
+    ``kind`` is ``"voc"`` (JPEGImages, SegmentationClass, ImageSets) or ``"folders"`` (images and
+    masks side by side). ``lists`` is the folder of split lists, None where there is none.
+    """
+
+    kind: str
+    root: str
+    parts: tuple[Part, ...]
+    lists: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The layout as a person would say it."""
+        if self.kind == "voc":
+            masks = os.path.basename(self.parts[0].masks)
+            return f"Pascal VOC (JPEGImages + {masks}{', split lists' if self.lists else ''})"
+        first = self.parts[0]
+        splits = ", ".join(part.split for part in self.parts if part.split)
+        shown = [os.path.relpath(path, self.root) for path in (first.images, first.masks)]
+        return f"folders {shown[0]} + {shown[1]}" + (f" ({splits})" if splits else "")
+
+
+def find_layout(folder: str | os.PathLike[str], *, masks: str | None = None) -> Layout:
+    """Find the layout of a data set, given its root, a folder above it, or one of its folders.
+
+    Parameters
+    ----------
+    folder : path
+        The root, up to two levels above it (``VOCdevkit``), or ``JPEGImages``, ``masks``, ….
+    masks : str, optional
+        Name of the masks' folder in the root (``SegmentationClassAug``), or a path.
+
+    Raises
+    ------
+    DataFolderError
+        The folder is absent, or no layout is in it.
+    """
+    start = Path(folder)
+    shown = clean(start)
+    if not start.exists():
+        raise DataFolderError(
+            f"The data folder {shown} does not exist: give the folder that holds JPEGImages and "
+            "SegmentationClass, or images/ and masks/."
+        )
+    if not start.is_dir():
+        raise DataFolderError(
+            f"The data folder {shown} is a file: give the folder that holds the images and masks."
+        )
+    found: list[Layout] = []
+    for level in _levels(start):
+        found = [layout for root in level if (layout := _layout_at(root, masks)) is not None]
+        if found:
+            break
+    if not found:
+        raise DataFolderError(_nothing_found(start, masks))
+    chosen = found[-1]  # VOC2012 after VOC2007
+    if len(found) == 1:
+        return chosen
+    others = ", ".join(clean(layout.root) for layout in found[:-1])
+    note = f"also found and left out: {others}; give one of them as the folder to read it"
+    return Layout(chosen.kind, chosen.root, chosen.parts, chosen.lists, (*chosen.notes, note))
+
+
+def _levels(start: Path) -> Iterator[list[Path]]:
+    """The folders to look at: the one given, those above it, those below it."""
+    yield [start]
+    resolved = start.resolve()
+    name = resolved.name.lower()
+    known = (*IMAGE_FOLDERS, *MASK_FOLDERS, *SPLIT_FOLDERS, "imagesets", "segmentation")
+    if name in known or name.startswith("segmentationclass"):
+        # Paths stay relative where they were, so that a report does not name the machine's folders.
+        yield [start / "..", start / ".." / ".."]
+    level = [start]
+    for _ in range(_DEPTH):
+        level = [Path(below) for above in level for below in _subfolders(above).values()]
+        yield level
+
+
+def _subfolders(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Lower-case name → path of each folder inside, in order of name; {} if it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError:
+        return {}
+    return {name.lower(): os.path.join(os.fspath(folder), name) for name in names}
+
+
+def _tidy(root: Path) -> Path:
+    return Path(os.path.normpath(root))
+
+
+def _layout_at(root: Path, masks: str | None) -> Layout | None:
+    inside = _subfolders(root)
+    if not inside:
+        return None
+    return _voc_at(_tidy(root), inside, masks) or _folders_at(_tidy(root), inside, masks)
+
+
+def _named_masks(root: Path, masks: str) -> str | None:
+    for path in (root / masks, Path(masks)):
+        if path.is_dir():
+            return os.fspath(path)
+    return None
+
+
+def _voc_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout | None:
+    images = inside.get("jpegimages")
+    if images is None:
+        return None
+    chosen = _named_masks(root, masks) if masks else inside.get("segmentationclass")
+    if chosen is None:
+        return None
+    lists = root / "ImageSets" / "Segmentation"
+    listed = os.fspath(lists) if lists.is_dir() else None
+    return Layout("voc", os.fspath(root), (Part("", images, chosen),), listed)
+
+
+def _folders_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout | None:
+    images = _first(inside, IMAGE_FOLDERS)
+    chosen = _named_masks(root, masks) if masks else _mask_folder(inside)
+    parts: tuple[Part, ...] = ()
+    if images and chosen:
+        parts = _split_parts(images, chosen) or (Part("", images, chosen),)
+    elif not masks:
+        parts = _parts_of_splits(inside)
+    return Layout("folders", os.fspath(root), parts) if parts else None
+
+
+def _first(inside: dict[str, str], names: tuple[str, ...]) -> str | None:
+    return next((inside[name] for name in names if name in inside), None)
+
+
+def _mask_folder(inside: dict[str, str]) -> str | None:
+    found = _first(inside, MASK_FOLDERS)
+    if found is None:
+        return None
+    # Oxford pets keep their masks one level deeper, beside text files.
+    return _subfolders(found).get("trimaps", found)
+
+
+def _split_parts(images: str, masks: str) -> tuple[Part, ...]:
+    """``images/train`` and ``masks/train``."""
+    of_images, of_masks = _subfolders(images), _subfolders(masks)
+    return tuple(
+        Part(SPLIT_FOLDERS[name], of_images[name], of_masks[name])
+        for name in SPLIT_FOLDERS
+        if name in of_images and name in of_masks
+    )
+
+
+def _parts_of_splits(inside: dict[str, str]) -> tuple[Part, ...]:
+    """``train/images`` and ``train/masks``, or ``train`` and ``trainannot``."""
+    parts = []
+    for name, split in SPLIT_FOLDERS.items():
+        if name not in inside:
+            continue
+        below = _subfolders(inside[name])
+        images, masks = _first(below, IMAGE_FOLDERS), _mask_folder(below)
+        beside = _first(inside, tuple(name + ending for ending in _MASKS_BESIDE))
+        if images and masks:
+            parts.append(Part(split, images, masks))
+        elif beside:
+            parts.append(Part(split, inside[name], beside))
+    return tuple(parts)
+
+
+def _nothing_found(start: Path, masks: str | None) -> str:
+    shown = clean(start)
+    wanted = (
+        "expected JPEGImages/ + SegmentationClass/ (Pascal VOC) or images/ + masks/ in it, or up "
+        f"to {_DEPTH} levels below"
+    )
+    if masks and _named_masks(start, masks) is None:
+        return f"The masks' folder {clean(masks)!r} (masks=) is neither in {shown} nor a path."
+    inside = _subfolders(start)
+    if _first(inside, IMAGE_FOLDERS):
+        return (
+            f"{shown} has images but no folder of masks: {wanted}; name the masks' folder with "
+            "--masks NAME."
+        )
+    names = ", ".join(clean(os.path.basename(path), 40) for path in list(inside.values())[:6])
+    received = f"the folders {names}" if names else "no folder at all"
+    return f"{shown} is not a segmentation data set: {wanted}. Received: {received}."

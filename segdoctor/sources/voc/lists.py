@@ -1,0 +1,59 @@
+"""Split lists: text files with one example a line, as people really write them."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+from dataclasses import dataclass
+
+_LIMIT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SplitList:
+    """The entries of one list, in order and each once. ``doubled`` counts the repeated ones."""
+
+    name: str
+    path: str
+    entries: tuple[str, ...]
+    doubled: int = 0
+
+
+class ListUnreadableError(Exception):
+    """A list that cannot be read; the text is the reason."""
+
+
+def read_list(path: str) -> SplitList:
+    """The entries of a list: CRLF, byte-order marks, blank lines and repeats are tolerated."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ListUnreadableError("not a text file")
+        with open(path, "rb") as file:
+            raw = file.read(_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise ListUnreadableError(error.strerror or "cannot be read") from error
+    if len(raw) > _LIMIT_BYTES:
+        raise ListUnreadableError(f"larger than {_LIMIT_BYTES >> 20} MB, which no list of names is")
+    entries = [line.strip().strip("\x00").strip() for line in _text(raw).splitlines()]
+    filled = [entry for entry in entries if entry]
+    unique = tuple(dict.fromkeys(filled))
+    name = os.path.splitext(os.path.basename(path))[0]
+    return SplitList(name, path, unique, len(filled) - len(unique))
+
+
+def _text(raw: bytes) -> str:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", errors="replace")
+    # As the file system does it, so that a name that is not UTF-8 is still found.
+    return raw.decode("utf-8-sig", errors="surrogateescape")
+
+
+def lists_in(folder: str) -> tuple[str, ...]:
+    """Paths of the ``.txt`` files of a folder, in order of name."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.lower().endswith(".txt")]
+    except OSError:
+        return ()
+    return tuple(os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))

@@ -1,0 +1,127 @@
+"""One mask as it is stored: its ids or colours, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segdoctor.core.data_facts import MaskFacts
+from segdoctor.measures.drawing import voc_palette
+from segdoctor.measures.palettes import decode_colours
+from segdoctor.sources.voc.image_file import LIMIT_PIXELS, UnreadableError, opened_image
+
+_VOC_BYTES = voc_palette().tobytes()
+_COLOURS_KEPT = 256
+OTHER_COLOURS = "other"
+
+
+def read_mask(path: str, *, limit: int = LIMIT_PIXELS) -> MaskFacts:
+    """Decode a mask wholly and count what is in it.
+
+    Raises
+    ------
+    UnreadableError
+        The file is not a sound image, or its values are not whole numbers.
+    """
+    with opened_image(path, limit=limit) as image:
+        mode = image.mode
+        shown = f"{mode} JPEG" if image.format == "JPEG" else mode
+        image.load()
+        if mode in {"P", "L"}:
+            histogram = {i: count for i, count in enumerate(image.histogram()) if count}
+            palette = mode == "P" and _has_voc_palette(image, histogram)
+            return MaskFacts(path, shown, image.size, histogram, {}, palette)
+        if mode in {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"}:
+            colours = _colours(image if mode == "RGB" else image.convert("RGB"))
+            grey = _grey_ids(colours)
+            return MaskFacts(path, shown, image.size, grey, {} if grey else colours)
+        return MaskFacts(path, shown, image.size, _count(_plane(image)))
+
+
+def read_ids(path: str, *, decode: str = "stored", limit: int = LIMIT_PIXELS) -> NDArray[np.int32]:
+    """The ids of a mask, shape (H, W).
+
+    ``decode="stored"``: palette indices, or grey values; of a colour mask its luminance, which is
+    what loaders make of it. ``decode="palette"``: colours and luminances of Pascal VOC's palette
+    become ids again.
+    """
+    with opened_image(path, limit=limit) as image:
+        image.load()
+        if image.mode in {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"}:
+            colour = image if image.mode == "RGB" else image.convert("RGB")
+            if decode == "palette":
+                return decode_colours(np.asarray(colour))
+            return np.asarray(colour.convert("L"), dtype=np.int32)
+        ids = _plane(image).astype(np.int32)
+    if decode == "palette" and image.mode != "P":
+        from segdoctor.measures.palettes import decode_luminances
+
+        return decode_luminances(ids)
+    return ids
+
+
+def _plane(image: Image.Image) -> NDArray[np.generic]:
+    """The values of a mask of one channel, alpha left out, shape (H, W)."""
+    if image.mode in {"PA", "LA", "La"}:
+        return np.asarray(image)[..., 0]
+    return np.asarray(image)
+
+
+def _count(values: NDArray[np.generic]) -> dict[int, int]:
+    if values.dtype.kind == "f" and not np.all(np.equal(np.mod(values, 1), 0)):
+        raise UnreadableError("its values are not whole numbers, so they are no class ids")
+    found, counts = np.unique(values.astype(np.int64), return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _has_voc_palette(image: Image.Image, histogram: Mapping[int, int]) -> bool:
+    """Whether the palette gives every id that occurs, and the ids 1 and 2, VOC's colour."""
+    stored = image.getpalette("RGB")
+    if stored is None:
+        return False
+    colours = bytes(stored)
+    if colours == _VOC_BYTES:
+        return True
+    used = {*histogram, 1, 2}
+    return all(
+        len(colours) >= 3 * i + 3 and colours[3 * i : 3 * i + 3] == _VOC_BYTES[3 * i : 3 * i + 3]
+        for i in used
+    )
+
+
+def _colours(image: Image.Image) -> dict[str, int]:
+    counted = image.getcolors(maxcolors=4096)
+    if counted is None:
+        pixels = np.asarray(image).reshape(-1, 3).astype(np.int64)
+        codes, counts = np.unique(pixels @ np.array([65536, 256, 1]), return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:_COLOURS_KEPT]
+        counted = [
+            (int(counts[i]), (int(codes[i]) >> 16, int(codes[i]) >> 8 & 255, int(codes[i]) & 255))
+            for i in order
+        ]
+    counted = sorted(counted, key=lambda item: (-item[0], item[1]))
+    kept: dict[str, int] = {}
+    for count, colour in counted[:_COLOURS_KEPT]:
+        kept[",".join(str(part) for part in _parts(colour))] = count
+    rest = image.size[0] * image.size[1] - sum(kept.values())
+    if rest:
+        kept[OTHER_COLOURS] = rest
+    return kept
+
+
+def _parts(colour: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in colour) if isinstance(colour, tuple) else ()
+
+
+def _grey_ids(colours: Mapping[str, int]) -> dict[int, int]:
+    """The ids of a mask whose three channels are equal everywhere, else {}."""
+    ids: dict[int, int] = {}
+    for colour, count in colours.items():
+        parts = colour.split(",")
+        if len(set(parts)) != 1 or colour == OTHER_COLOURS:
+            return {}
+        ids[int(parts[0])] = count
+    return ids

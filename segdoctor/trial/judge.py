@@ -1,0 +1,67 @@
+"""What a trial's curve and scores mean: learns, slow, does not learn …
+
+Never an absolute number: success is measured against the ceiling of the model's grid, failure
+against the best constant predictor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The limits a trial is judged by.
+
+    ``success``: share of the ceiling that counts as learnt. ``margin``: how far above the best
+    constant predictor a score must be to say that something of the image was learnt.
+    ``falls``: share of the first loss that the loss must still lose over the last third to be
+    called falling. ``holds``: share of the training-mode mIoU that must survive inference mode.
+    """
+
+    success: float = 0.9
+    margin: float = 0.05
+    falls: float = 0.02
+    holds: float = 0.7
+
+
+BAR = Bar()
+
+
+def learnt(miou: float, ceiling: float, bar: Bar = BAR) -> bool:
+    return miou >= bar.success * ceiling
+
+
+def verdict_of(
+    losses: Sequence[float],
+    miou_training: float,
+    miou_inference: float,
+    ceiling: float,
+    constant: float,
+    bar: Bar = BAR,
+) -> str:
+    """One of: ``learns``, ``learns in training mode only``, ``slow``, ``learns the prior only``,
+    ``does not learn``, ``diverges``, ``cannot tell``."""
+    if not losses:
+        return "cannot tell"
+    if not all(math.isfinite(value) for value in losses):
+        return "diverges"
+    if learnt(miou_training, ceiling, bar):
+        lost = miou_inference < bar.holds * miou_training
+        return "learns in training mode only" if lost else "learns"
+    if len(losses) < 6:
+        return "cannot tell"
+    if miou_training > constant + bar.margin:
+        return "slow"
+    third = max(len(losses) // 3, 2)
+    scale = max(abs(losses[0]), 1e-12)
+    before, after = median(losses[-2 * third : -third]), median(losses[-third:])
+    if (before - after) / scale > bar.falls:
+        return "slow"
+    if after > losses[0] + 0.5 * scale:
+        return "diverges"
+    fell = (losses[0] - after) / scale > 5 * bar.falls
+    return "learns the prior only" if fell else "does not learn"

@@ -1,0 +1,224 @@
+"""Trains a run on one batch, literally the same at every step, and scores it in both modes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segdoctor.core.clean import clean
+from segdoctor.core.run import Run
+from segdoctor.core.trial_facts import TrialRun
+from segdoctor.measures.decoding import predicted_ids
+from segdoctor.measures.iou import class_iou, constant_miou, grid_ceiling, mean_iou
+from segdoctor.recorder.forward import TracedForward, quick_tracing
+from segdoctor.recorder.layers import walk
+from segdoctor.recorder.loss import LossAsInFit
+from segdoctor.recorder.recalibrate import recalibrate
+from segdoctor.recorder.snapshot import preserved
+from segdoctor.trial.judge import learnt, verdict_of
+
+Say = Callable[[str, int | None, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """How a trained run is scored: the true ids (B, H, W), void, the head's kind and class axis,
+    and the grid (h, w) of the logits."""
+
+    ids: Any
+    void: int | None
+    kind: str
+    class_axis: int
+    grid: tuple[int, int]
+
+    def predict(self, output: Any) -> Any:
+        return predicted_ids(
+            np.asarray(output, np.float32),
+            self.ids.shape,
+            kind=self.kind,
+            class_axis=self.class_axis,
+        )
+
+
+def overfit(
+    run: Run,
+    exam: Exam,
+    *,
+    name: str,
+    steps: int,
+    seconds: float,
+    patch: Mapping[str, object] | None = None,
+    say: Say = lambda stage, done, total: None,
+) -> tuple[TrialRun, Any]:
+    """Train ``run`` on its batch; everything of the user's is as before afterwards.
+
+    Dropout and the like are on while it trains and off when it is scored; BN statistics are
+    recalibrated on the batch before inference mode is judged.
+
+    Returns
+    -------
+    (TrialRun, prediction) : the prediction is ids (B, H, W) in training mode, or None if the run
+        could not take a step.
+    """
+    start = time.monotonic()
+    with preserved(run.model):
+        try:
+            return _overfit(run, exam, name, steps, start, seconds, patch or {}, say)
+        except KeyboardInterrupt:
+            raise
+        except Exception as error:  # the boundary to a stranger's model, loss and optimizer
+            return _failed(run, exam, name, patch or {}, time.monotonic() - start, error), None
+
+
+def _overfit(
+    run: Run,
+    exam: Exam,
+    name: str,
+    steps: int,
+    start: float,
+    seconds: float,
+    patch: Mapping[str, object],
+    say: Say,
+) -> tuple[TrialRun, Any]:
+    import tensorflow as tf
+
+    tf.random.set_seed(run.seed)
+    batch = run.batch
+    assert batch is not None
+    x = tf.nest.map_structure(tf.convert_to_tensor, batch.x)
+    forward = TracedForward(run.model, training=True)
+    loss = LossAsInFit(run.loss, run.model)
+    variables = forward.trainable_variables()
+    update = _Update(run.optimizer(), run.model.trainable_variables)
+    ceiling = grid_ceiling(exam.ids, exam.grid, exam.void)
+    losses: list[float] = []
+    scores: list[float] = []
+    for step in range(steps):
+        say(name, step, steps)
+        with quick_tracing(), tf.GradientTape() as tape:
+            outputs = forward(x)
+            value = loss.total(batch.y, outputs, batch.sample_weight, forward.reach)
+        losses.append(float(value))
+        scores.append(mean_iou(exam.predict(outputs.y_pred), exam.ids, exam.void))
+        if not np.isfinite(losses[-1]) or _settled(scores, ceiling):
+            break
+        if step + 1 == steps or _time_is_up(start, seconds, step + 1):
+            break
+        with quick_tracing():
+            update(tape.gradient(value, variables))
+    with dropout_off(run.model):
+        trained = _eager(run.model, x, training=True)
+        recalibrate(run.model, [batch.x])
+        inferred = exam.predict(_eager(run.model, x, training=False))
+    prediction = exam.predict(trained)
+    miou = mean_iou(prediction, exam.ids, exam.void)
+    miou_inference = mean_iou(inferred, exam.ids, exam.void)
+    constant = constant_miou(exam.ids, exam.void)
+    asked = (
+        "" if len(losses) in (steps, 0) or _settled(scores, ceiling) else "stopped by the budget"
+    )
+    return TrialRun(
+        name=name,
+        patch=dict(patch),
+        steps=len(losses),
+        seconds=time.monotonic() - start,
+        loss_first=losses[0],
+        loss_last=losses[-1],
+        miou_training=miou,
+        miou_inference=miou_inference,
+        ceiling=ceiling,
+        constant=constant,
+        verdict=verdict_of(losses, miou, miou_inference, ceiling, constant),
+        per_class=class_iou(prediction, exam.ids, exam.void),
+        curve=tuple((i, losses[i], scores[i]) for i in range(len(losses))),
+        note=asked,
+    ), prediction
+
+
+def _settled(scores: list[float], ceiling: float) -> bool:
+    """Clearly learnt, three times in a row: more steps would tell nothing new."""
+    return len(scores) >= 3 and all(learnt(score, 1.05 * ceiling) for score in scores[-3:])
+
+
+def _time_is_up(start: float, seconds: float, steps: int) -> bool:
+    """Whether the next step, and the scoring behind it, would break the budget."""
+    used = time.monotonic() - start
+    per_step = used / steps
+    return used + per_step + 0.05 * seconds > seconds
+
+
+def _eager(model: Any, x: Any, *, training: bool) -> Any:
+    return TracedForward(model, training, eager=True)(x).y_pred
+
+
+class _Update:
+    """The optimizer's step, traced once: outside the trace of the network, so that each of the
+    two traces stays small."""
+
+    def __init__(self, optimizer: Any, variables: Any) -> None:
+        import tensorflow as tf
+
+        self._optimizer = optimizer
+        self._variables = list(variables)
+        if hasattr(optimizer, "build"):
+            optimizer.build(self._variables)
+        self._traced = tf.function(self._apply, autograph=False)
+
+    def _apply(self, gradients: list[Any], held: list[Any]) -> None:
+        self._optimizer.apply_gradients(zip(gradients, held, strict=True))
+
+    def __call__(self, gradients: list[Any]) -> None:
+        pairs = [(g, v) for g, v in zip(gradients, self._variables, strict=True) if g is not None]
+        if not pairs:
+            raise ValueError("no trainable variable has a gradient: there is nothing to train")
+        given = [g for g, _ in pairs]
+        held = [v for _, v in pairs]
+        if len(pairs) < len(self._variables):
+            self._apply(given, held)
+        else:
+            self._traced(given, held)
+
+
+@contextmanager
+def dropout_off(model: Any) -> Iterator[None]:
+    """Set the rate of every dropout-like layer to zero for the time of the block."""
+    held = [
+        (layer, layer.rate)
+        for _, layer in walk(model)
+        if "dropout" in type(layer).__name__.lower() and hasattr(layer, "rate")
+    ]
+    for layer, _ in held:
+        layer.rate = 0.0
+    try:
+        yield
+    finally:
+        for layer, rate in held:
+            layer.rate = rate
+
+
+def _failed(
+    run: Run, exam: Exam, name: str, patch: Mapping[str, object], seconds: float, error: Exception
+) -> TrialRun:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    # TensorFlow puts the message of a failed op first and its call stack behind it.
+    told = clean(lines[0] if lines else "", 240)
+    nan = float("nan")
+    return TrialRun(
+        name=name,
+        patch=dict(patch),
+        steps=0,
+        seconds=seconds,
+        loss_first=nan,
+        loss_last=nan,
+        miou_training=nan,
+        miou_inference=nan,
+        ceiling=grid_ceiling(exam.ids, exam.grid, exam.void),
+        constant=constant_miou(exam.ids, exam.void),
+        verdict="cannot run",
+        note=f"{type(error).__name__}: {told}",
+    )
