@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from segdoctor.core.errors import UserError
+
 Severity = Literal["error", "warning", "info"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -522,7 +524,7 @@ def codes_matching(patterns: tuple[str, ...]) -> frozenset[str]:
 
     Raises
     ------
-    ValueError
+    UserError
         If a pattern names nothing; the message says what was expected.
     """
     chosen: set[str] = set()
@@ -534,7 +536,7 @@ def codes_matching(patterns: tuple[str, ...]) -> frozenset[str]:
             if wanted.upper() in (entry.code, entry.family) or wanted.lower() == entry.slug
         }
         if not hits:
-            raise ValueError(
+            raise UserError(
                 f"unknown code {pattern!r}: expected a code such as BN001, a family such as "
                 f"{', '.join(FAMILIES)}, or a slug; `segdoctor list` shows them all"
             )

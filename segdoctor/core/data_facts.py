@@ -18,7 +18,8 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class MaskFacts:
     """One mask as stored. ``histogram`` maps each id to its pixels; ids are the palette's indices
-    for mode P. For colour masks ``colours`` maps ``"r,g,b"`` to pixels and the histogram is empty.
+    for mode P. For colour masks ``colours`` maps ``"r,g,b"`` to pixels (and ``"other"`` to those of
+    the colours beyond the first 256) and the histogram is empty.
     """
 
     path: str
@@ -43,8 +44,9 @@ class ScanFacts:
     """The data set as it lies on disk.
 
     ``histogram`` sums the masks' ids over all pairs examined (after ``label_map``), ``presence``
-    counts the masks that hold each id. ``void`` is the ignore label where the layout or the user
-    declares one (None: unknown, False: there is none).
+    counts the masks that hold each id. ``pairs`` are those of all lists that define pairs;
+    ``split`` names the one that is trained on. ``void`` is the ignore label where the layout or
+    the user declares one (None: unknown, False: there is none).
     """
 
     folder: str
@@ -66,3 +68,12 @@ class ScanFacts:
     void_declared_by: str = ""
     label_map: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    interrupted: bool = False  # True: what was found before Ctrl-C
+
+    @property
+    def trained_on(self) -> tuple[Pair, ...]:
+        """The pairs of the split that is trained on (all of them where ``split`` is ``"all"``)."""
+        if self.split not in self.splits:
+            return self.pairs
+        listed = set(self.splits[self.split])
+        return tuple(pair for pair in self.pairs if pair.stem in listed)

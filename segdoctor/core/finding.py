@@ -61,7 +61,8 @@ class Finding:
 
     ``because_of`` names the code of the finding that explains this one (it is then kept as
     information below that finding); ``severity`` is the measured severity, which may differ from
-    the catalogue's default.
+    the catalogue's default. ``measured_severity`` is what it was before another finding explained
+    this one.
     """
 
     code: str
@@ -71,6 +72,11 @@ class Finding:
     severity: Severity = "error"
     verdict: Verdict | None = None
     because_of: str | None = None
+    measured_severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        if self.because_of is None:
+            object.__setattr__(self, "measured_severity", self.severity)
 
     @property
     def slug(self) -> str:
@@ -78,7 +84,9 @@ class Finding:
 
     def explained_by(self, code: str) -> Finding:
         """The same finding as information below the one that explains it."""
-        return replace(self, severity="info", because_of=code)
+        return replace(
+            self, severity="info", because_of=code, measured_severity=self.measured_severity
+        )
 
     def with_verdict(self, verdict: Verdict) -> Finding:
         return replace(self, verdict=verdict)

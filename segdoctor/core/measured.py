@@ -63,9 +63,12 @@ class HeadFacts:
 @dataclass(frozen=True, slots=True)
 class LabelFacts:
     """The labels as fed. ``kind``: ``"ids"``, ``"onehot"``, ``"binary"`` (one channel of 0/1) or
-    ``"unclear"``. ``histogram``: value → entries (ids; at most 512 distinct values).
-    ``row_sums``: sum over channels → pixels (one-hot). ``void_rows``: form of the void rows of
-    one-hot labels → pixels: ``"zero"``, ``"255"``, ``"one channel 255"``, ``"other"``."""
+    ``"unclear"``. ``histogram``: value → entries (at most 512 distinct values); of one-hot labels
+    class → pixels of the rows that say one class. ``colours``: ``"r,g,b"`` → pixels of labels of
+    three channels that are no one-hot code. ``sums_to_one_over``: the class axis of one-hot labels
+    where it is not the last one. ``row_sums``: sum over channels → pixels (one-hot).
+    ``void_rows``: form of the void rows of one-hot labels → pixels: ``"zero"``, ``"255"``,
+    ``"one channel 255"``, ``"other"``."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -77,6 +80,7 @@ class LabelFacts:
     row_sums: Mapping[float, int] = field(default_factory=dict)
     void_rows: Mapping[str, int] = field(default_factory=dict)
     sums_to_one_over: int | None = None
+    colours: Mapping[str, int] = field(default_factory=dict)
 
 
 Scale = Literal["logits", "probabilities", "either", "unknown"]
@@ -160,7 +164,9 @@ class BatchNormObserved:
     ``moved``: its moving statistics changed in the training call. ``mean_gap`` is the median over
     channels of ``|batch mean - moving mean| / sqrt(moving variance + eps)`` and ``variance_gap``
     the median of ``|log10(batch variance / moving variance)|``, both for the input that flows in
-    inference mode.
+    inference mode. ``…_beyond_lag`` are the same for the input that flows in the training call,
+    less what a moving average that merely lags behind this data would explain.
+    ``values_per_example``: values of one channel that one example gives (height × width).
     """
 
     layer: str
@@ -171,13 +177,17 @@ class BatchNormObserved:
     mean_gap: float
     variance_gap: float
     depth: float = 0.0
+    mean_gap_beyond_lag: float = 0.0
+    variance_gap_beyond_lag: float = 0.0
+    values_per_example: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ModeFacts:
-    """The same batch in both modes. ``gap`` is ``mean|train - inference| / std(train)`` of the
-    output; ``gap_recalibrated`` the same after the moving statistics were recalibrated on the
-    batch; ``first_layer`` the first BN where the gap opens."""
+    """The same batch in both modes, dropout and other noise off. ``gap`` is
+    ``mean|train - inference| / std(train)`` of the output; ``gap_recalibrated`` the same after the
+    moving statistics that training moves were recalibrated on the batch; ``first_layer`` the first
+    BN where the gap opens. The losses are of the batch, regularisation left out."""
 
     gap: float
     gap_recalibrated: float | None = None
@@ -188,10 +198,26 @@ class ModeFacts:
 
 @dataclass(frozen=True, slots=True)
 class UpdateFacts:
-    """The optimizer's real step on one variable: ``ratio = |step| / |weights|`` after
-    ``steps`` steps of the run's own optimizer on a copy."""
+    """The optimizer's real step on one variable: ``ratio = |step| / |weights|``, the mean of
+    ``steps`` steps of the run's own optimizer with the batch's gradient. Variables that are zero
+    have no ratio and are left out."""
 
     layer: str
     variable: str
     ratio: float
     steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputRange:
+    """How well the first BN's moving statistics describe the same images in several ranges.
+
+    ``fed`` names the range as fed, ``gaps`` has one number for each (near 0: the statistics were
+    gathered from such inputs), ``minimum`` and ``maximum`` are those of the batch as fed.
+    """
+
+    fed: str
+    gaps: Mapping[str, float]
+    minimum: float
+    maximum: float
+    layer: str = ""

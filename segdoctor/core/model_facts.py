@@ -145,6 +145,9 @@ class ModelFacts:
     batch_norms: tuple[BatchNormFacts, ...] = ()
     compiled: CompileFacts | None = None
     code: tuple[CodeItem, ...] = ()
+    not_loadable: tuple[
+        str, ...
+    ] = ()  # layers and functions named, not stock, code not in the file
     notes: tuple[str, ...] = ()
 
     @property

@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+AS_IT_IS = "as it is"
+WITH_FIXES = "with the fixes"
+CONTROL = "control: right loss, Adam"
+LOSS_EXCHANGED = "loss exchanged"
+OPTIMIZER_EXCHANGED = "optimizer exchanged"
+
 
 @dataclass(frozen=True, slots=True)
 class TrialRun:
@@ -31,6 +37,7 @@ class TrialRun:
     per_class: Mapping[int, float] = field(default_factory=dict)
     curve: tuple[tuple[int, float, float | None], ...] = ()
     note: str = ""
+    predicted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,9 @@ def compile_facts(settings: object) -> CompileFacts | None:
     if not isinstance(settings, Mapping) or not settings:
         return None
     loss, loss_config = _loss(settings.get("loss"))
-    optimizer, optimizer_config = _named(settings.get("optimizer_config", settings.get("optimizer")))
+    optimizer, optimizer_config = _named(
+        settings.get("optimizer_config", settings.get("optimizer"))
+    )
     optimizer_config = _optimizer_settings(optimizer_config)
     rate = optimizer_config.get("learning_rate")
     schedule: Mapping[str, object] = rate if isinstance(rate, Mapping) else {}
@@ -117,5 +119,3 @@ def _metric_names(value: object) -> list[str]:
         if name is not None and name not in found:
             found.append(name)
     return found
-
-

@@ -29,7 +29,7 @@ def predicted_ids(
         ids = scores.argmax(-1)
     if ids.size != int(np.prod(shape)):
         raise ValueError(f"expected an output for labels of shape {shape}, received {output.shape}")
-    return ids.reshape(shape)
+    return np.asarray(ids.reshape(shape))
 
 
 def label_ids(
@@ -56,10 +56,11 @@ def label_ids(
         ids = np.rint(np.asarray(y, np.float64)).astype(np.int64).reshape(shape)
     if sample_weight is not None and np.size(sample_weight) == ids.size:
         ids = np.where(np.asarray(sample_weight).reshape(shape) == 0, mark, ids)
-    return ids
+    return np.asarray(ids)
 
 
 def _says_one_class(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """One-hot or label-smoothed rows: within [0, 1], and one entry clearly above the rest."""
     top = rows.max(-1)
-    return (top > 0) & (top <= 1) & (rows.min(-1) >= 0) & ((rows == top[..., None]).sum(-1) == 1)
+    single = (rows == top[..., None]).sum(-1) == 1
+    return np.asarray((top > 0) & (top <= 1) & (rows.min(-1) >= 0) & single)

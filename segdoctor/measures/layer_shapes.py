@@ -24,9 +24,7 @@ _SAME = frozenset(
 _MERGES = frozenset("Add Average Maximum Minimum Multiply Subtract".split())
 
 
-def output_shape(
-    class_name: str, config: Config, inputs: Sequence[Shape | None]
-) -> Shape | None:
+def output_shape(class_name: str, config: Config, inputs: Sequence[Shape | None]) -> Shape | None:
     """The shape that the layer gives for ``inputs``, batch first; None where it cannot be told."""
     declared = shape_of_input(config)
     known = inputs[0] if inputs else declared

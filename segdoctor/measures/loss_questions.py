@@ -11,20 +11,16 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segdoctor.core.measured import Answer, Encoding, LossContract, Scale
+from segdoctor.measures.loss_answer import differ, finite, gradient_of
 from segdoctor.measures.loss_scale import read_scale, scale_questions
 from segdoctor.measures.loss_sheet import Array, Question, Sheet
+from segdoctor.measures.loss_void import all_void_question, void_questions
 
 Interview = Generator[Question, Answer, LossContract]
 Fact = float | str | bool | None
 _Part = Generator[Question, Answer, dict[str, Fact]]
-
-VOID_IDS = (255, -1)
-"""Label values that are asked for as void, beside the id just behind the last class."""
-
-_EPSILON = 1e-6
 
 
 @dataclass
@@ -74,21 +70,26 @@ def loss_questions(
         raises = next(iter(notes.errors.values()), "")
         return LossContract(name, raises=raises, facts=notes.facts)
     form = forms[0]
-    notes.facts["exclusive_form"] = form
+    notes.facts["asked_form"] = form
     yield from _into(notes, _repeat(sheet, form))
     values = yield from scale_questions(sheet, form)
-    scale = read_scale(values, channels, additive=bool(notes.facts.get("additive")))
+    scale: Scale = "unknown"
+    if notes.facts.get("deterministic"):
+        scale = read_scale(values, channels, additive=bool(notes.facts.get("additive")))
     asked: Scale = scale
     if scale in ("unknown", "either"):
         asked = "logits" if head_kind == "logits" and scale == "unknown" else "probabilities"
     yield from _into(notes, _best(sheet, form, asked))
     yield from _into(notes, _edges(sheet, form, asked))
     yield from _into(notes, _coupling(sheet, form))
-    ignores = list(notes.facts.pop("ignored_classes", "").split()) if _has_ignored(notes) else []
-    for each in forms:
-        ignores += (yield from _void(sheet, each, notes))
-    if "255" in ignores or notes.facts.get("rows_255") == "ignored":
-        yield from _into(notes, _all_void(sheet, form))
+    ignores = str(notes.facts.get("ignored_classes", "")).split()
+    for each in _one_of_each_kind(forms):
+        treatments = yield from void_questions(sheet, each)
+        ignores += [key.split("_")[1] for key, how in treatments.items() if how == "ignored"]
+        notes.facts.update(treatments)
+    ignores = [value for value in ignores if value != "rows"]
+    if "255" in ignores:
+        notes.facts = {**(yield from all_void_question(sheet, form)), **notes.facts}
     return LossContract(
         name,
         labels=_encoding(notes, channels),
@@ -118,11 +119,14 @@ def interview(ask: Callable[[Question], Answer], questions: Interview) -> LossCo
 
 
 def _into(notes: _Notes, part: _Part) -> Generator[Question, Answer, None]:
-    notes.facts.update((yield from part))
+    """Add the facts of one part; what was learnt first stands."""
+    found = yield from part
+    notes.facts = {**found, **notes.facts}
 
 
-def _has_ignored(notes: _Notes) -> bool:
-    return isinstance(notes.facts.get("ignored_classes"), str)
+def _one_of_each_kind(forms: list[str]) -> list[str]:
+    """One-hot where it is taken, and one of the two forms of ids."""
+    return [form for form in forms if form == "BHWC"] + [f for f in forms if f != "BHWC"][:1]
 
 
 def _encoding(notes: _Notes, channels: int) -> Encoding:
@@ -149,7 +153,7 @@ def _forms(sheet: Sheet, notes: _Notes) -> Generator[Question, Answer, None]:
         other = yield Question(y_true, wrong, f"wrong, {form}")
         if not (finite(first) and finite(other)):
             notes.facts.setdefault("not_finite", first.question)
-        elif _differ(first.value, other.value):
+        elif differ(first.value, other.value):
             notes.accepted.append(form)
     notes.facts["label_sensitive"] = bool(notes.accepted)
 
@@ -159,7 +163,7 @@ def _repeat(sheet: Sheet, form: str) -> _Part:
     soft, labels = sheet.soft(), sheet.labels(form)
     once = yield Question(labels, soft, "soft")
     again = yield Question(labels, soft, "soft, again")
-    facts: dict[str, Fact] = {"deterministic": not _differ(once.value, again.value)}
+    facts: dict[str, Fact] = {"deterministic": not differ(once.value, again.value)}
     facts.update(_gradient_facts(sheet, once))
     double = yield Question(_twice(labels), _twice(soft), "soft, batch doubled")
     alone = []
@@ -170,11 +174,11 @@ def _repeat(sheet: Sheet, form: str) -> _Part:
     if value is None or double.value is None:
         return facts
     parts = [answer.value for answer in alone if answer.value is not None]
-    mean = not _differ(value, double.value)
-    summed = not _differ(2 * value, double.value)
+    mean = not differ(value, double.value)
+    summed = not differ(2 * value, double.value)
     complete = len(parts) == len(labels)
     facts["additive"] = complete and not (
-        _differ(value, float(np.mean(parts))) and _differ(value, float(np.sum(parts)))
+        differ(value, float(np.mean(parts))) and differ(value, float(np.sum(parts)))
     )
     if complete and mean:
         facts["reduction"] = "mean" if facts["additive"] else "whole batch"
@@ -184,7 +188,7 @@ def _repeat(sheet: Sheet, form: str) -> _Part:
 
 
 def _gradient_facts(sheet: Sheet, answer: Answer) -> dict[str, Fact]:
-    gradient = _gradient(answer)
+    gradient = gradient_of(answer)
     if gradient is None:
         return {"has_gradient": False, "gradient": "none"}
     largest = float(np.max(np.abs(gradient), initial=0.0))
@@ -212,7 +216,7 @@ def _best(sheet: Sheet, form: str, scale: Scale) -> _Part:
     lowest_wrong = min((a.value for a in wrong if a.value is not None), default=None)
     if lowest_right is None or lowest_wrong is None:
         return {}
-    worse = lowest_wrong < lowest_right and _differ(lowest_right, lowest_wrong)
+    worse = lowest_wrong < lowest_right and differ(lowest_right, lowest_wrong)
     return {
         "best_is_label": not worse,
         "lowest_right": lowest_right,
@@ -249,17 +253,13 @@ def _coupling(sheet: Sheet, form: str) -> _Part:
     label = int(sheet.ids[pixel])
     first, second = (label + 1) % sheet.channels, (label + 2) % sheet.channels
     moved = soft.copy()
-    moved[(*pixel, second if sheet.channels > 2 else label)] *= 1.5
+    moved[(*pixel, second)] *= 1.5
     sure = soft.copy()
     sure[(*pixel, first)] = 0.999
-    base, other, extreme = [
-        _gradient((yield Question(sheet.labels(form), each, name)))
-        for each, name in (
-            (soft, "soft, before"),
-            (moved, "soft, another channel raised"),
-            (sure, "a wrong channel near 1"),
-        )
-    ]
+    labels = sheet.labels(form)
+    base = gradient_of((yield Question(labels, soft, "soft, before")))
+    other = gradient_of((yield Question(labels, moved, "soft, another channel raised")))
+    extreme = gradient_of((yield Question(labels, sure, "a wrong channel near 1")))
     if base is None or other is None or extreme is None:
         return {}
     place = (*pixel, first)
@@ -269,70 +269,5 @@ def _coupling(sheet: Sheet, form: str) -> _Part:
     return {"channels_compete": coupled, "yes_no_per_channel": steep and not coupled}
 
 
-def _void(sheet: Sheet, form: str, notes: _Notes) -> Generator[Question, Answer, list[str]]:
-    """How pixels of void are treated in each form that it takes; the label values ignored."""
-    ignored: list[str] = []
-    if form == "BHWC" and sheet.channels > 1:
-        for name, fill in (("zero_rows", 0.0), ("rows_255", 255.0)):
-            labels = sheet.labels(form).copy()
-            labels[sheet.void] = fill
-            notes.facts[name] = yield from _treatment(sheet, labels, f"{name}, {form}")
-        if notes.facts["rows_255"] == "ignored":
-            ignored.append("255")
-        return ignored
-    for value in (*VOID_IDS, sheet.channels if sheet.channels > 1 else 2):
-        ids = np.where(sheet.void, value, sheet.ids)
-        treatment = yield from _treatment(sheet, sheet.encode(ids, form), f"void {value}, {form}")
-        notes.facts.setdefault(f"value_{value}", treatment)
-        if treatment == "ignored":
-            ignored.append(str(value))
-    return ignored
-
-
-def _treatment(sheet: Sheet, labels: Array, name: str) -> Generator[Question, Answer, str]:
-    """``"ignored"`` (exactly), ``"gradient"``, ``"moves the value"``, ``"raises"``, …"""
-    soft = sheet.soft()
-    answer = yield Question(labels, soft, name)
-    if answer.error:
-        return "raises"
-    if not finite(answer):
-        return "not finite"
-    gradient = _gradient(answer)
-    if gradient is None or not np.any(gradient[~sheet.void]):
-        return "no gradient anywhere"
-    if np.any(gradient[sheet.void]):
-        return "gradient"
-    moved = soft.copy()
-    moved[sheet.void] = np.roll(soft[sheet.void], 1, axis=-1) if sheet.channels > 1 else 0.25
-    other = yield Question(labels, moved, f"{name}, prediction at void changed")
-    return "moves the value" if _differ(answer.value, other.value) else "ignored"
-
-
-def _all_void(sheet: Sheet, form: str) -> _Part:
-    ids = np.full_like(sheet.ids, 255)
-    labels = sheet.encode(ids, form) if form != "BHWC" else np.full_like(sheet.onehot, 255.0)
-    answer = yield Question(labels, sheet.soft(), "nothing but void")
-    if answer.error or finite(answer):
-        return {}
-    return {"not_finite": "nothing but void"}
-
-
-def finite(answer: Answer) -> bool:
-    """Whether value and gradient are numbers throughout; no gradient is no fault here."""
-    gradient = _gradient(answer)
-    value = answer.value is not None and bool(np.isfinite(answer.value))
-    return value and (gradient is None or bool(np.all(np.isfinite(gradient))))
-
-
-def _gradient(answer: Answer) -> NDArray[np.float64] | None:
-    return None if answer.gradient is None else np.asarray(answer.gradient, dtype=np.float64)
-
-
 def _twice(array: Array) -> Array:
     return np.concatenate([array, array])
-
-
-def _differ(first: float | None, second: float | None) -> bool:
-    if first is None or second is None:
-        return True
-    return abs(first - second) > _EPSILON * max(1.0, abs(first), abs(second)) * 10

@@ -26,6 +26,7 @@ def scale_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, dict
     """Ask for the values that :func:`read_scale` reads; NaN where there is no number."""
     predictions = {
         "soft": sheet.near(0.7),
+        "wrong": sheet.near(0.7, sheet.wrong),
         "one-hot": sheet.near(1.0),
         "beyond": sheet.near(1.3),
         "push 3": sheet.push(3.0),
@@ -62,22 +63,23 @@ def read_scale(values: Values, channels: int, *, additive: bool = True) -> Scale
     if channels > 1 and _softmax_inside(values):
         return "logits"
     soft, sure = values["soft"], values["one-hot"]
-    if not (math.isfinite(soft) and math.isfinite(sure)):
+    if not math.isfinite(soft):
         return "unknown"
     outside = [values[name] for name in ("push 3", "push 20", "push 40", "scores")]
     if not all(map(math.isfinite, outside)):
         return "probabilities"
+    if not values["wrong"] > soft + _SAME * abs(soft):
+        return "unknown"  # no worse for being wrong: not a loss that can be read
     span = abs(soft - sure)
-    margin = _NEGLIGIBLE * span
     if span <= _SAME * max(abs(soft), abs(sure)):
         return "unknown"
+    margin = _NEGLIGIBLE * span
     if abs(values["push 20"] - sure) <= margin:
         return "probabilities"
     if _sigmoid_inside(values, margin):
         return "logits"
-    if additive and values["beyond"] > sure + 0.1 * span and soft > sure:
-        return "either"
-    return "probabilities" if sure < soft else "unknown"
+    regression = additive and values["beyond"] > sure + 0.1 * span
+    return "either" if regression else "probabilities"
 
 
 def _softmax_inside(values: Values) -> bool:

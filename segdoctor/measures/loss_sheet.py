@@ -40,9 +40,9 @@ class Sheet:
         pixels = int(np.prod(lengths))
         ids = rng.permutation(np.arange(pixels) % classes).reshape(lengths)
         step = 1 + rng.integers(0, classes - 1, size=lengths) if classes > 2 else 1
-        void = rng.permutation(np.arange(pixels) % 6 == 0).reshape(lengths)
-        void[:, ..., 0] |= np.arange(void.shape[-2 if void.ndim > 2 else 0]) == 0
-        return cls(channels, ids, (ids + step) % classes, void)
+        void = rng.permutation(np.arange(pixels) % 6 == 0).reshape(lengths[0], -1)
+        void[:, 0], void[:, 1] = True, False
+        return cls(channels, ids, (ids + step) % classes, void.reshape(lengths))
 
     def forms(self) -> tuple[str, ...]:
         """Label layouts: ids, ids with a channel axis, one-hot."""
@@ -55,8 +55,8 @@ class Sheet:
     def one_hot(self, ids: Array) -> NDArray[np.float32]:
         """0/1 per channel, float32; with one channel the second of two classes is the 1."""
         if self.channels == 1:
-            return (ids == 1).astype(np.float32)[..., None]
-        return (ids[..., None] == np.arange(self.channels)).astype(np.float32)
+            return np.asarray((ids == 1)[..., None], dtype=np.float32)
+        return np.asarray(ids[..., None] == np.arange(self.channels), dtype=np.float32)
 
     def encode(self, ids: Array, form: str) -> Array:
         """``ids`` in one form; ids are int32 as a mask reader gives them."""
@@ -98,14 +98,14 @@ class Sheet:
         if self.channels == 1:
             return rng.uniform(0.2, 0.8, size=(*self.ids.shape, 1)).astype(np.float32)
         weights = rng.uniform(0.5, 1.5, size=(*self.ids.shape, self.channels))
-        return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True), dtype=np.float32)
 
     def scores(self, factor: float = 1.0, shift: float = 0.0) -> NDArray[np.float32]:
         """Normally distributed scores times ``factor``, each pixel shifted by its own constant."""
         rng = np.random.default_rng(2)
         scores = rng.normal(size=(*self.ids.shape, self.channels))
         constant = shift * rng.uniform(0.5, 1.5, size=(*self.ids.shape, 1))
-        return (factor * scores + constant).astype(np.float32)
+        return np.asarray(factor * scores + constant, dtype=np.float32)
 
 
 def _other_than(channels: int, length: int) -> int:

@@ -55,9 +55,7 @@ class LossAsInFit:
         y = tf.nest.map_structure(tf.convert_to_tensor, y)
         if sample_weight is not None:
             sample_weight = tf.nest.map_structure(tf.convert_to_tensor, sample_weight)
-        return self._holder.compute_loss(
-            x=None, y=y, y_pred=y_pred, sample_weight=sample_weight
-        )
+        return self._holder.compute_loss(x=None, y=y, y_pred=y_pred, sample_weight=sample_weight)
 
     def _in_graph(self, y: Any, logits: Any, sample_weight: Any, reach: Reach) -> Any:
         import tensorflow as tf

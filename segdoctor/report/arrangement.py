@@ -10,7 +10,7 @@ from segdoctor.core.catalogue import CATALOGUE
 from segdoctor.core.clean import clean
 from segdoctor.core.finding import Finding
 from segdoctor.report.report import Report
-from segdoctor.report.wording import beside, counted, lines_of, listed, verdict_words
+from segdoctor.report.wording import beside, counted, lines_of, listed, number, verdict_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,12 @@ def _parents(findings: tuple[Finding, ...]) -> list[int | None]:
     return parents
 
 
-def _card(
-    report: Report, finding: Finding, depth: int, explained: tuple[Card, ...] = ()
-) -> Card:
-    page = (report.measured.get("pages") or {}).get(finding.code) or {}
-    cause = CATALOGUE[finding.code].cause
+def _card(report: Report, finding: Finding, depth: int, explained: tuple[Card, ...] = ()) -> Card:
+    page = {
+        key: " ".join(str(text).split())
+        for key, text in ((report.measured.get("pages") or {}).get(finding.code) or {}).items()
+    }
+    cause = CATALOGUE[finding.code].cause.replace("*", "")
     label, reason = verdict_words(finding.verdict)
     measures = []
     for item in finding.evidence:
@@ -157,11 +158,11 @@ def headline(report: Report) -> str:
     if report.diagnosis == ():
         return "No error stands against what was examined."
     errors = counts(report)["error"]
-    return (
-        f"The cause is not settled: {counted(errors, 'error')} found, none confirmed by a trial."
-        if errors
-        else "No error was found in what was examined."
-    )
+    if not errors:
+        return "No error was found in what was examined."
+    if report.kind != "check":
+        return f"{counted(errors, 'error')} found."
+    return f"The cause is not settled: {counted(errors, 'error')} found, none confirmed by a trial."
 
 
 def counts(report: Report) -> dict[str, int]:
@@ -173,9 +174,8 @@ def counts(report: Report) -> dict[str, int]:
 
 
 def summary(report: Report) -> tuple[str, ...]:
-    """The counts in words: findings, probes clear, probes not examined."""
+    """The counts of the findings in words."""
     total = counts(report)
-    answers = [outcome.status for outcome in report.outcomes]
     parts = [
         counted(total[severity], noun, plural)
         for severity, noun, plural in (
@@ -187,10 +187,23 @@ def summary(report: Report) -> tuple[str, ...]:
     ] or ["no finding"]
     if total["explained"]:
         parts.append(f"{total['explained']} explained by another")
-    if answers:
-        parts.append(counted(answers.count("clear"), "code clear", "codes clear"))
-        parts.append(f"{answers.count('not examined')} not examined")
     return tuple(parts)
+
+
+def coverage(report: Report) -> tuple[str, ...]:
+    """How many codes were clear, not examined, left out or crashed, in words."""
+    names = {
+        "clear": "clear",
+        "not examined": "not examined",
+        "ignored": "left out by select/ignore",
+        "crashed": "crashed",
+    }
+    answers = [outcome.status for outcome in report.outcomes]
+    return tuple(
+        f"{counted(answers.count(status), 'code')} {words}"  # type: ignore[arg-type]
+        for status, words in names.items()
+        if status in answers
+    )
 
 
 def unexamined(report: Report) -> tuple[Reason, ...]:
@@ -221,8 +234,6 @@ def with_status(report: Report, status: str) -> tuple[str, ...]:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
     """Plain nested values as ``(name, text)`` pairs; what is empty is left out."""
-    from segdoctor.report.wording import number
-
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{prefix}{clean(key, 60).replace('_', ' ')}"

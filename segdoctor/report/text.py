@@ -12,13 +12,13 @@ from segdoctor.report.arrangement import (
     Reason,
     cards,
     class_name,
+    coverage,
     crashed,
     flat,
     headline,
     state,
     summary,
     unexamined,
-    with_status,
 )
 from segdoctor.report.report import Report
 from segdoctor.report.wording import counted, first_sentence, number, score
@@ -80,8 +80,9 @@ def print_report(report: Report, console: Console, written: str = "") -> None:
     show(
         _line((f"segdoctor {clean(report.kind)}", "bold"), f"  {clean(report.subject, 300)}"),
         "",
-        _line((words.upper(), TONES[tone]), ("  " + " · ".join(summary(report)), "dim")),
+        _line((words.upper(), TONES[tone])),
         _line((headline(report), "bold")),
+        _line((" · ".join(summary(report)), "dim")),
     )
     _findings(report, show)
     _tables(report, show)
@@ -170,7 +171,7 @@ def _measures(card: Card, indent: int, show: Any, most: int = _MEASURES) -> None
     if not card.measures:
         return
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(max_width=30, overflow="fold")
+    grid.add_column(max_width=34, overflow="fold")
     grid.add_column(justify="right", overflow="fold", max_width=24)
     grid.add_column(overflow="fold", max_width=24, style="dim")
     grid.add_column(overflow="fold", style="dim")
@@ -210,7 +211,7 @@ def _trials(report: Report, show: Any) -> None:
     table.add_column("trial", overflow="fold", ratio=3, min_width=12)
     table.add_column("steps", justify="right")
     table.add_column("loss", justify="right")
-    table.add_column("mIoU training / inference\nof ceiling", justify="right")
+    table.add_column("mIoU train / infer.\nof ceiling", justify="right")
     table.add_column("verdict", overflow="fold", ratio=2, min_width=10)
     for trial in report.trials:
         table.add_row(
@@ -250,7 +251,7 @@ def _tables(report: Report, show: Any) -> None:
             pad_edge=False,
         )
         for index, column in enumerate(given.get("columns", ())):
-            numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
+            numeric = bool(rows) and all(_is_number(row[index : index + 1]) for row in rows)
             table.add_column(
                 _line(clean(column, 40)), overflow="fold", justify="right" if numeric else "left"
             )
@@ -263,8 +264,11 @@ def _tables(report: Report, show: Any) -> None:
             show(_line((clean(given["note"], 300), "dim")))
 
 
-def _is_number(cell: object) -> bool:
-    return cell is None or (isinstance(cell, (int, float)) and not isinstance(cell, bool))
+def _is_number(cells: Sequence[object]) -> bool:
+    return all(
+        cell is None or (isinstance(cell, (int, float)) and not isinstance(cell, bool))
+        for cell in cells
+    )
 
 
 def _rest(report: Report, show: Any) -> None:
@@ -276,12 +280,8 @@ def _rest(report: Report, show: Any) -> None:
     if missing:
         show("", _line(("Not examined", "bold")))
         _reasons(missing, show)
-    clear, ignored = with_status(report, "clear"), with_status(report, "ignored")
     if report.outcomes:
-        parts = [counted(len(clear), "code clear", "codes clear")]
-        if ignored:
-            parts.append(f"{len(ignored)} left out by select/ignore")
-        show("", _line(", ".join(parts) + "."))
+        show("", _line(" · ".join(coverage(report))))
     for note in report.notes:
         show(_line(("note: ", "dim"), clean(note, 600)))
     facts = flat(report.run)

@@ -13,7 +13,11 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`'\"(])")
 EFFECTS = {
     "decisive": "the run learns only with this fix",
     "removes the evidence": "with this fix the number is back within its limit",
-    "none": "this fix changed nothing that was measured",
+    "none": "",
+}
+LABELS = {
+    ("confirmed", "decisive"): "confirmed, decisive",
+    ("confirmed", "removes the evidence"): "confirmed, evidence removed",
 }
 
 
@@ -76,7 +80,7 @@ def beside(value: object, limit: object, unit: str = "") -> tuple[str, str]:
         and amount(value, unit, digits) == amount(limit, unit, digits)
     ):
         digits += 1
-    return amount(value, unit, digits), amount(limit, unit, digits)
+    return amount(value, unit, digits), amount(limit, unit if unit == "share" else "", digits)
 
 
 def first_sentence(text: str) -> str:
@@ -88,12 +92,9 @@ def verdict_words(verdict: Verdict | None) -> tuple[str, str]:
     """``(label, sentence)``: *confirmed, decisive* and what that means."""
     if verdict is None:
         return "not tried", ""
-    label = verdict.status if verdict.effect == "none" else f"{verdict.status}, {verdict.effect}"
-    reason = clean(verdict.reason, 600)
-    if verdict.status == "confirmed" or not reason:
-        meaning = EFFECTS[verdict.effect] if verdict.status != "inconclusive" else ""
-        reason = f"{meaning}: {reason}" if meaning and reason else (meaning or reason)
-    return label, reason
+    label = LABELS.get((verdict.status, verdict.effect), verdict.status)
+    meaning = EFFECTS[verdict.effect] if verdict.status == "confirmed" else ""
+    return label, "; ".join(part for part in (meaning, clean(verdict.reason, 600)) if part)
 
 
 def lines_of(code: str, most: int = 60) -> tuple[str, ...]:

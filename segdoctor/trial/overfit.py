@@ -71,7 +71,7 @@ def overfit(
             return _overfit(run, exam, name, steps, start, seconds, patch or {}, say)
         except KeyboardInterrupt:
             raise
-        except Exception as error:  # the boundary to a stranger's model, loss and optimizer
+        except Exception as error:  # noqa: BLE001 - the boundary to a stranger's model, loss and optimizer
             return _failed(run, exam, name, patch or {}, time.monotonic() - start, error), None
 
 
@@ -137,6 +137,7 @@ def _overfit(
         per_class=class_iou(prediction, exam.ids, exam.void),
         curve=tuple((i, losses[i], scores[i]) for i in range(len(losses))),
         note=asked,
+        predicted=int(np.unique(prediction).size),
     ), prediction
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from PIL import (
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
@@ -29,6 +31,15 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 LIMIT_PIXELS = 50_000_000
 _KNOWN = ", ".join(FORMATS)
+_MAGIC = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8": "JPEG",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"GIF8": "GIF",
+    b"RIFF": "WEBP",
+}
 _TAIL = 1 << 16
 _JPEG_REST = 64 << 20  # how much after the first scan is searched for the end marker
 _PNG_CHUNKS = 100_000
@@ -90,12 +101,13 @@ def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Imag
         except UnreadableError:
             raise
         except Image.DecompressionBombError as error:
+            pixels = max((int(number) for number in re.findall(r"\d+", str(error))), default=0)
             raise UnreadableError(
-                f"far beyond the limit of {limit / 1e6:.0f} Mpx: {clean(error, 120)}"
+                f"{pixels / 1e6:,.0f} Mpx, far beyond the limit of {limit / 1e6:.0f} Mpx"
             ) from error
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             raise UnreadableError(_what_it_is(file)) from error
-        except Exception as error:  # noqa: BLE001 - the boundary: decoders raise what they like
+        except Exception as error:  # the boundary: decoders raise what they like
             reason = clean(str(error) or type(error).__name__, 120)
             raise UnreadableError(f"cannot be decoded: {reason}") from error
 
@@ -145,7 +157,8 @@ def _what_it_is(file: BinaryIO) -> str:
         return "a web page, not an image: the download went wrong"
     if not any(start):
         return "nothing but zeros"
-    return f"not an image that can be read ({_KNOWN}), or broken in its header"
+    kind = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+    return f"a {kind} file that is broken in its header" if kind else f"not an image ({_KNOWN})"
 
 
 def _cut_off(image: Image.Image, file: BinaryIO, size: int, after_header: int) -> str:
@@ -193,7 +206,7 @@ def _png_ends(file: BinaryIO, size: int) -> bool:
             return False
         position += struct.unpack(">I", head[:4])[0] + 12
         if head[4:] == b"IEND":
-            return position <= size
+            return bool(position <= size)
     return False
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
 
 _ELSE = ("else", "*")
 
@@ -49,12 +51,12 @@ class LabelMap:
         return written
 
 
-def parse_label_map(given: str | Mapping[object, object] | LabelMap | None) -> LabelMap:
+def parse_label_map(given: str | Mapping[Any, object] | LabelMap | None) -> LabelMap:
     """Read ``"15=1,else=0"`` (``*`` is another word for ``else``), or a mapping of the same.
 
     Raises
     ------
-    ValueError
+    UserError
         An entry is not ``old=new`` with whole numbers.
     """
     if given is None:
@@ -64,11 +66,9 @@ def parse_label_map(given: str | Mapping[object, object] | LabelMap | None) -> L
     entries: list[tuple[object, object]]
     if isinstance(given, str):
         entries = []
-        for part in given.split(","):
-            if not part.strip():
-                continue
-            old, equals, new = part.partition("=")
-            entries.append((old.strip(), new.strip() if equals else ""))
+        for part in filter(str.strip, given.split(",")):
+            left, _, right = part.partition("=")
+            entries.append((left.strip(), right.strip()))
     else:
         entries = list(given.items())
     named: dict[int, int] = {}
@@ -81,7 +81,7 @@ def parse_label_map(given: str | Mapping[object, object] | LabelMap | None) -> L
             else:
                 named[int(str(old))] = target
         except ValueError:
-            raise ValueError(
+            raise UserError(
                 "The label map is written OLD=NEW,OLD=NEW,else=NEW with whole numbers, for example "
                 f"15=1,else=0. Received: {clean(given, 80)!r}"
             ) from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 MASK_FOLDERS = (
@@ -34,8 +35,8 @@ _MASKS_BESIDE = ("annot", "_masks", "_mask", "_labels", "_label")
 _DEPTH = 2  # how far below the given folder a layout is looked for
 
 
-class DataFolderError(ValueError):
-    """A folder that cannot be read as a data set; the text is one line for the user."""
+class DataFolderError(UserError):
+    """A folder that cannot be read as a data set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segdoctor.core.data_facts import MaskFacts
 from segdoctor.measures.drawing import voc_palette
-from segdoctor.measures.palettes import decode_colours
+from segdoctor.measures.palettes import decode_colours, decode_luminances
 from segdoctor.sources.voc.image_file import LIMIT_PIXELS, UnreadableError, opened_image
 
 _VOC_BYTES = voc_palette().tobytes()
@@ -57,8 +57,6 @@ def read_ids(path: str, *, decode: str = "stored", limit: int = LIMIT_PIXELS) ->
             return np.asarray(colour.convert("L"), dtype=np.int32)
         ids = _plane(image).astype(np.int32)
     if decode == "palette" and image.mode != "P":
-        from segdoctor.measures.palettes import decode_luminances
-
         return decode_luminances(ids)
     return ids
 
@@ -93,8 +91,9 @@ def _has_voc_palette(image: Image.Image, histogram: Mapping[int, int]) -> bool:
 
 
 def _colours(image: Image.Image) -> dict[str, int]:
-    counted = image.getcolors(maxcolors=4096)
-    if counted is None:
+    """Colours of an RGB image, the most frequent first."""
+    counted = [(count, _parts(colour)) for count, colour in image.getcolors(4096) or ()]
+    if not counted:
         pixels = np.asarray(image).reshape(-1, 3).astype(np.int64)
         codes, counts = np.unique(pixels @ np.array([65536, 256, 1]), return_counts=True)
         order = np.argsort(-counts, kind="stable")[:_COLOURS_KEPT]
@@ -102,10 +101,10 @@ def _colours(image: Image.Image) -> dict[str, int]:
             (int(counts[i]), (int(codes[i]) >> 16, int(codes[i]) >> 8 & 255, int(codes[i]) & 255))
             for i in order
         ]
-    counted = sorted(counted, key=lambda item: (-item[0], item[1]))
+    counted.sort(key=lambda item: (-item[0], item[1]))
     kept: dict[str, int] = {}
     for count, colour in counted[:_COLOURS_KEPT]:
-        kept[",".join(str(part) for part in _parts(colour))] = count
+        kept[",".join(str(part) for part in colour)] = count
     rest = image.size[0] * image.size[1] - sum(kept.values())
     if rest:
         kept[OTHER_COLOURS] = rest

@@ -1,0 +1,1 @@
+"""The one examination behind every way in: source → Run → Trace → probes → trial → Report."""

@@ -1,0 +1,166 @@
+"""From the data that was given to the batch that is examined."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.errors import UserError
+from segdoctor.core.probe import NotExaminedError
+from segdoctor.core.run import Batch
+from segdoctor.examination.request import Request
+
+CROP = 96
+LARGE = 20_000_000  # parameters from which two examples are taken instead of four
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """The batch; for folders also how to draw the same examples with another preprocessing and
+    other examples at another size."""
+
+    batch: Batch
+    redraw: Callable[[str], Batch] | None = None
+    draw: Callable[[tuple[int, int], int], Batch] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def is_folder(data: Any) -> bool:
+    return isinstance(data, str | os.PathLike)
+
+
+def scanned(request: Request) -> ScanFacts:
+    """Read the folder's masks and headers."""
+    from segdoctor.sources.voc import scan_folder
+
+    return scan_folder(
+        request.data,
+        masks=request.masks,
+        split=request.split,
+        val_split=request.val_split,
+        label_map=request.label_map,
+        ignore_label=request.ignore_label,
+        progress=lambda done, total, what: request.say("reading the data set", done, total),
+        seed=request.seed,
+    )
+
+
+def sizes(request: Request, model: Any) -> tuple[int, int, int, int]:
+    """``(height, width, channels, examples)`` of the batch for a model that is already small."""
+    shape = tuple(model.input_shape)
+    if len(shape) != 4:
+        raise UserError(
+            f"model {model.name!r}: expected one image input (B, H, W, channels), received {shape}"
+        )
+    trial = request.trial
+    crop = (trial.crop if trial else None) or CROP
+    count = (trial.batch if trial else None) or (2 if model.count_params() > LARGE else 4)
+    channels = int(shape[3]) if shape[3] else 3
+    return int(shape[1] or crop), int(shape[2] or crop), channels, count
+
+
+def from_folder(
+    request: Request,
+    scan: ScanFacts,
+    model: Any,
+    *,
+    classes: int,
+    takes: str,
+    void: int | bool | None,
+    ranges: Callable[[dict[str, Any]], tuple[str, str]],
+) -> Fed:
+    """A batch from the folder.
+
+    Parameters
+    ----------
+    takes : ``"ids"`` or ``"onehot"``: what the loss takes, used where the user does not say how
+        the pipeline encodes.
+    ranges : chooses among the same images in each preprocessing where the user does not say
+        which; returns its name and why.
+    """
+    from segdoctor.sources.voc import make_batch
+
+    height, width, channels, count = sizes(request, model)
+    axis = _label_axis(model)
+
+    def make(preprocess: str, **changes: Any) -> Batch:
+        options: dict[str, Any] = {
+            "size": (height, width),
+            "count": count,
+            "num_classes": classes,
+            "channels": channels,
+            "preprocess": preprocess,
+            "encoding": request.labels or takes,
+            "ignore_label": void,
+            "resize": request.resize,
+            "seed": request.seed,
+            "label_axis": axis,
+            "declared_encoding": request.labels is not None,
+            "declared_range": request.preprocess is not None,
+        }
+        return make_batch(scan, **(options | changes))
+
+    notes: tuple[str, ...] = ()
+    preprocess = request.preprocess
+    if preprocess is None:
+        preprocess, why = ranges({name: make(name).x for name in ("tf", "unit", "none", "torch")})
+        notes = (f"input range: {preprocess} ({why}); --preprocess says otherwise",)
+    batch = make(preprocess)
+    names = batch.names
+    return Fed(
+        batch=batch,
+        redraw=lambda name: make(name, names=names),
+        draw=lambda size, number: make(preprocess, size=size, count=number),
+        notes=notes,
+    )
+
+
+def _label_axis(model: Any) -> bool:
+    """Ids as (B, H, W, 1) where the model has one output channel, so that nothing broadcasts."""
+    return bool(model.output_shape[-1] == 1)
+
+
+def from_objects(request: Request) -> Fed:
+    """The batch of arrays, a data set or a generator: taken as it is."""
+    from segdoctor.sources.batches import batch_from_arrays
+
+    batch, notes = batch_from_arrays(request.data, batch_size=_count(request))
+    if not np.issubdtype(np.asarray(batch.x).dtype, np.number):
+        raise UserError(f"data: expected numeric images, received {np.asarray(batch.x).dtype}")
+    return Fed(batch=batch, notes=notes)
+
+
+def _count(request: Request) -> int:
+    trial = request.trial
+    return (trial.batch if trial else None) or min(request.batch_size or 4, 8)
+
+
+def void_of(
+    request: Request, batch: Batch | None, scan: ScanFacts | None, ignores: int | None
+) -> tuple[int | bool | None, str]:
+    """The ignore label and who declared it: the user, the loss, sample weights, the layout."""
+    if request.ignore_label is not None:
+        return (False if request.ignore_label is False else int(request.ignore_label)), "user"
+    if ignores is not None:
+        return ignores, "loss"
+    if batch is not None and batch.sample_weight is not None:
+        weight = np.asarray(batch.sample_weight)
+        y = np.asarray(batch.y)
+        if (weight == 0).any() and weight.size == y.size:
+            masked = np.unique(y.reshape(weight.shape)[weight == 0])
+            if masked.size == 1:
+                return int(masked[0]), "sample_weight"
+    if scan is not None and scan.void is not None:
+        return scan.void, scan.void_declared_by or "layout"
+    return None, ""
+
+
+def need_batch(fed: Fed | None) -> Batch:
+    if fed is None:
+        raise NotExaminedError("no data was given (--data would tell)")
+    return fed.batch

@@ -1,0 +1,172 @@
+"""From a path or a live object to a model that runs, with the facts read on the way."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
+from segdoctor.core.model_facts import CompileFacts, GraphFacts, ModelFacts
+from segdoctor.examination.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model that runs, or the reason why it does not.
+
+    ``refused``: the file carries code and needs ``--trust``. ``not_loadable``: what the file
+    names and is not at hand.
+    """
+
+    model: Any = None
+    facts: ModelFacts | None = None
+    graph: GraphFacts | None = None
+    compiled: CompileFacts | None = None
+    live: bool = False
+    refused: bool = False
+    not_loadable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+def need_tensorflow() -> None:
+    """
+    Raises
+    ------
+    UserError
+        If no TensorFlow is installed: one line that says what to install.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError(
+            "no TensorFlow is installed, and running a model needs one: "
+            "pip install 'segdoctor[tensorflow]' (or tensorflow-cpu, or the GPU build you use); "
+            "`segdoctor inspect` and `segdoctor scan` work without"
+        )
+
+
+def on_device(device: str) -> AbstractContextManager[Any]:
+    """The device that the examination runs on; ``auto`` leaves the choice to TensorFlow, which
+    takes a GPU where there is one."""
+    if device == "auto":
+        return nullcontext()
+    import tensorflow as tf
+
+    kind, _, index = device.partition(":")
+    known = {"cpu": "CPU", "gpu": "GPU"}.get(kind.lower())
+    present = tf.config.list_physical_devices(known) if known else []
+    if not known or int(index or 0) >= len(present):
+        names = ", ".join(
+            d.name.partition(":")[2].lower() for d in tf.config.list_physical_devices()
+        )
+        raise UserError(f"device {clean(device)!r}: expected auto or one of {names}")
+    return tf.device(f"/{known}:{index or 0}")  # type: ignore[no-any-return]
+
+
+def open_model(request: Request) -> Opened:
+    """Open what ``request.model`` is: a path to a file, or a live model."""
+    if isinstance(request.model, str | os.PathLike):
+        return _open_file(request, os.fspath(request.model))
+    return _open_live(request)
+
+
+def _open_live(request: Request) -> Opened:
+    model = request.model
+    if not (callable(model) and hasattr(model, "trainable_variables")):
+        raise UserError(
+            "model: expected a Keras model or a path to a .h5 / .keras file, received "
+            f"{clean(type(model).__name__)}"
+        )
+    if not getattr(model, "built", True) or not getattr(model, "weights", True):
+        raise UserError(
+            f"model {clean(getattr(model, 'name', '?'))!r}: expected a built model; call it once, "
+            "or give it an Input, so that its weights exist"
+        )
+    return Opened(model=model, live=True, run={"model": clean(model.name), "source": "live object"})
+
+
+def _open_file(request: Request, path: str) -> Opened:
+    from segdoctor.sources.model_file import open_model_file
+
+    request.say("reading the model file", None, None)
+    opened = open_model_file(path)
+    facts = opened.facts
+    run: dict[str, Any] = {
+        "model": clean(path),
+        "source": facts.format,
+        "bytes": facts.bytes,
+        "keras_version": facts.graph.keras_version,
+        "kind": facts.graph.kind,
+        "parameters": facts.parameters,
+    }
+    graph = facts.graph
+    if request.keras:
+        from segdoctor.measures.keras_version import flavour_of
+
+        graph = replace(graph, flavour=flavour_of(request.keras))
+    found = Opened(facts=facts, graph=graph, compiled=facts.compiled, run=run, notes=facts.notes)
+    running = [item for item in facts.code if item.runs and item.recognised is None]
+    if running and not request.trust:
+        return replace(found, refused=True)
+    need_tensorflow()
+    request.say("rebuilding the model", None, None)
+    return _rebuilt(request, opened, found)
+
+
+def _rebuilt(request: Request, opened: Any, found: Opened) -> Opened:
+    from segdoctor.sources.model_file import NotLoadableError, rebuild
+
+    custom = dict(request.custom_objects)
+    if request.objects:
+        from segdoctor.sources.settings import from_file
+
+        path, _, name = (
+            request.objects.rpartition(":") if ".py:" in request.objects else ("", "", "")
+        )
+        loaded = from_file(f"{path or request.objects}:{name or '*'}")
+        custom |= {k: v for k, v in dict(loaded).items() if isinstance(v, type) or callable(v)}
+    try:
+        model, notes = rebuild(opened, custom_objects=custom, trust=request.trust)
+    except NotLoadableError as error:
+        return replace(found, not_loadable=error.missing, notes=(*found.notes, clean(error)))
+    return replace(found, model=model, notes=(*found.notes, *notes))
+
+
+def freeze(model: Any, what: int | str | None) -> str:
+    """Set ``trainable`` as ``--freeze`` says; returns what was done, in words.
+
+    An integer freezes the first N layers; ``"bn"`` every batch normalisation; a layer's name all
+    layers up to and including it; the beginning of names all layers that begin so.
+    """
+    if what is None:
+        return ""
+    layers = list(model.layers)
+    text = str(what)
+    if text.lstrip("-").isdigit():
+        count = int(text)
+        chosen = layers[:count]
+        done = f"the first {len(chosen)} of {len(layers)} layers"
+    elif text.lower() == "bn":
+        from segdoctor.recorder.layers import batch_norm_layers
+
+        chosen = [layer for _, layer in batch_norm_layers(model)]
+        done = f"{len(chosen)} batch-normalisation layers"
+    else:
+        names = [layer.name for layer in layers]
+        if text in names:
+            chosen = layers[: names.index(text) + 1]
+        else:
+            chosen = [layer for layer in layers if layer.name.startswith(text)]
+        if not chosen:
+            raise UserError(
+                f"--freeze {clean(text)!r}: expected a number, bn, a layer's name or the beginning "
+                f"of one; the model has {len(names)} layers, among them {clean(names[-1])}"
+            )
+        done = f"{len(chosen)} layers, the last of them {clean(chosen[-1].name)}"
+    for layer in chosen:
+        layer.trainable = False
+    return done

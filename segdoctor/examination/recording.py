@@ -1,0 +1,149 @@
+"""From a run to the trace of it: calls the recorder, and says why where a field is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from segdoctor.core.measured import Declared, HeadFacts, InputRange, LabelFacts
+from segdoctor.core.probe import NotExaminedError
+from segdoctor.core.run import Batch, Run
+from segdoctor.core.trace import Missing, Trace
+from segdoctor.examination.request import Say, silent
+from segdoctor.measures.decoding import label_ids
+from segdoctor.measures.labels import label_facts
+
+NO_DATA = Missing("no data was given", "--data")
+_FROM_DATA = (
+    *("labels", "head", "loss_as_run", "gradients", "bn_observed", "modes", "updates"),
+    *("input_range", "loss_contract"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What does not change between the run and its treated twins."""
+
+    declared: Declared
+    fields: Mapping[str, object] = field(default_factory=dict)
+    optimizer_known: bool = False
+    why_no_optimizer: str = ""
+    redraw: Callable[[str], Batch] | None = None
+
+
+def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
+    """Measure everything that the probes may ask for; the run is as before afterwards."""
+    from segdoctor.recorder.network import record_network
+
+    trace = Trace({**known.fields, "declared": known.declared})
+    if run.batch is None:
+        return trace.having(**dict.fromkeys(_FROM_DATA, NO_DATA))
+    batch = run.batch
+    labels = label_facts(batch.y, known.declared.num_classes, known.declared.ignore_label)
+    say("measuring the network", None, None)
+    network = record_network(
+        run.model,
+        run.loss,
+        batch.x,
+        batch.y,
+        batch.sample_weight,
+        optimizer=run.optimizer if known.optimizer_known else None,
+        flavour=run.flavour,
+    )
+    if not known.optimizer_known:
+        network["updates"] = Missing(known.why_no_optimizer, "--optimizer … --learning-rate")
+    trace = trace.having(**network, labels=labels)
+    output = _an_output(network)
+    if output is None:
+        why = network.get("y_infer") or Missing("the model does not run on the batch")
+        return trace.having(head=why, loss_as_run=why)
+    say("asking the loss", None, None)
+    return _with_loss(run, known, trace, output, labels)
+
+
+def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: LabelFacts) -> Trace:
+    from segdoctor.recorder.head import measure_head
+    from segdoctor.recorder.loss_answers import ask_loss
+    from segdoctor.recorder.loss_as_run import measure_loss_as_run
+
+    assert run.batch is not None
+    head = measure_head(run.model, output, trace.get("graph"))
+    trace = trace.having(head=head, input_range=_input_range(run, known))
+    contract = ask_loss(run.loss, head.channels, flavour=run.flavour, head_kind=head.kind)
+    void = true_ids(run.batch, head, labels, known.declared.ignore_label)
+    mark = void_value(known.declared.ignore_label)
+    as_run = measure_loss_as_run(
+        run.model,
+        run.loss,
+        run.batch.x,
+        run.batch.y,
+        run.batch.sample_weight,
+        void == mark,
+    )
+    return trace.having(loss_contract=contract, loss_as_run=as_run)
+
+
+def _an_output(network: Mapping[str, object]) -> Any:
+    for name in ("y_infer", "y_train"):
+        value = network.get(name)
+        if value is not None and not isinstance(value, Missing):
+            return np.asarray(value, np.float32)
+    return None
+
+
+def void_value(ignore_label: int | bool | None) -> int:
+    """The id that stands for void in :func:`true_ids`; −1 where no label is void."""
+    return -1 if ignore_label is None or ignore_label is False else int(ignore_label)
+
+
+def true_ids(
+    batch: Batch, head: HeadFacts, labels: LabelFacts, ignore_label: int | bool | None
+) -> Any:
+    """Class ids (B, H, W) with void of the batch: the folder's, else what the labels say."""
+    if batch.ids is not None:
+        return np.asarray(batch.ids)
+    y = np.asarray(batch.y)
+    spatial = _spatial(batch, head)
+    return label_ids(
+        y,
+        spatial,
+        onehot=labels.kind == "onehot",
+        void=None if void_value(ignore_label) == -1 else void_value(ignore_label),
+        sample_weight=batch.sample_weight,
+    )
+
+
+def _spatial(batch: Batch, head: HeadFacts) -> tuple[int, int]:
+    """(H, W) of the labels: their own, else the input's where they are flattened."""
+    y, x = np.asarray(batch.y), np.asarray(batch.x)
+    if y.ndim >= 3 and y.shape[1:3] != (x.shape[1] * x.shape[2], head.channels):
+        return (int(y.shape[1]), int(y.shape[2]))
+    return (int(x.shape[1]), int(x.shape[2]))
+
+
+def _input_range(run: Run, known: Knowledge) -> InputRange | Missing:
+    from segdoctor.measures.input_range import in_each_range, range_name
+    from segdoctor.recorder.input_range import range_gaps
+
+    assert run.batch is not None
+    x = np.asarray(run.batch.x)
+    if known.redraw is not None and known.declared.range_declared:
+        fed = run.batch.preprocess
+        inputs = {name: known.redraw(name).x for name in ("tf", "unit", "none", "torch", "caffe")}
+    else:
+        fed = range_name(x)
+        inputs = in_each_range(x)
+    if x.shape[-1] != 3:
+        return Missing("the usual input ranges are those of three channels")
+    try:
+        gaps = range_gaps(run.model, {**inputs, fed: x})
+    except NotExaminedError as why:
+        return Missing(str(why))
+    return InputRange(fed=fed, gaps=gaps, minimum=float(x.min()), maximum=float(x.max()))
+
+
+def declared_again(known: Knowledge, **changes: Any) -> Knowledge:
+    return replace(known, declared=replace(known.declared, **changes))

@@ -1,0 +1,68 @@
+"""What a caller asks for, as it was given: nothing is opened and nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from segdoctor.core.catalogue import codes_matching
+from segdoctor.core.run import Trial
+
+Say = Callable[[str, int | None, int | None], None]
+
+
+def silent(stage: str, done: int | None = None, total: int | None = None) -> None:
+    """Progress that nobody looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments of ``segdoctor.check``; see there for their meaning."""
+
+    model: Any
+    data: Any = None
+    loss: Any = None
+    from_logits: bool | None = None
+    optimizer: Any = None
+    learning_rate: float | None = None
+    metrics: Any = None
+    num_classes: int | None = None
+    ignore_label: int | bool | None = None
+    preprocess: str | None = None
+    class_weight: Any = None
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    batch_size: int | None = None
+    freeze: int | str | None = None
+    label_map: Any = None
+    labels: str | None = None
+    resize: str = "fit"
+    split: str | None = None
+    val_split: str | None = None
+    masks: str | None = None
+    keras: str | None = None
+    arch: str | None = None
+    objects: str | None = None
+    custom_objects: Mapping[str, Any] = field(default_factory=dict)
+    trust: bool = False
+    device: str = "auto"
+    trial: Trial | None = None
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    fail_on: str = "error"
+    out: str | None = None
+    seed: int = 0
+    say: Say = silent
+
+    def chooser(self) -> Callable[[str], bool]:
+        """Whether a code is asked for.
+
+        Raises
+        ------
+        UserError
+            If ``select`` or ``ignore`` names no code.
+        """
+        wanted = codes_matching(self.select) if self.select else None
+        unwanted = codes_matching(self.ignore)
+        return lambda code: (wanted is None or code in wanted) and code not in unwanted

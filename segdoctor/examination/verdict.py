@@ -1,0 +1,115 @@
+"""From outcomes and trials to what the report says first: diagnosis, headline, exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segdoctor.core.catalogue import CATALOGUE, SEVERITIES
+from segdoctor.core.engine import Outcome
+from segdoctor.core.finding import Finding
+from segdoctor.core.trial_facts import AS_IT_IS, TrialRun
+
+# Shown by exact arithmetic or by the bytes of the files: no trial can add to it.
+EXACT = frozenset(
+    (
+        *("MDL001", "MDL002", "MDL004", "MDL005", "BN010", "BN011", "OUT003", "OUT004", "OUT008"),
+        *("LOSS001", "LOSS003", "IGN001", "IGN002", "IGN003", "LBL001", "LBL002", "LBL003"),
+        *("LBL004", "LBL005", "LBL007", "LBL009", "LBL011", "DATA001", "DATA002", "DATA003"),
+        *("GRAD001", "GRAD004", "GRAD007"),
+    )
+)
+
+
+def leading_errors(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Errors that no other finding explains."""
+    return tuple(f for f in findings if f.severity == "error" and f.because_of is None)
+
+
+def diagnosis_of(
+    findings: Sequence[Finding], decisive: Sequence[str], *, complete: bool
+) -> tuple[str, ...] | None:
+    """The minimal decisive set, then the errors proven by measurement or confirmed by removed
+    evidence; ``()`` only if no error stands; None if it is not settled."""
+    errors = leading_errors(findings)
+    if not errors:
+        return () if complete else None
+    proven = [
+        f.code
+        for f in errors
+        if (f.verdict is not None and f.verdict.status == "confirmed")
+        or (f.code in EXACT and (f.verdict is None or f.verdict.status != "refuted"))
+    ]
+    told = [*decisive, *(code for code in proven if code not in decisive)]
+    return tuple(told) if told else None
+
+
+def headline_of(
+    findings: Sequence[Finding],
+    diagnosis: Sequence[str] | None,
+    trials: Sequence[TrialRun],
+    subject: str,
+) -> str:
+    """One or two sentences that stand at the top of the report."""
+    errors = leading_errors(findings)
+    as_is = next((run for run in trials if run.name == AS_IT_IS), None)
+    learns = ""
+    if as_is is not None:
+        learns = f" The trial on one batch: {as_is.verdict}."
+    if not errors:
+        warnings = sum(f.severity == "warning" for f in findings)
+        rest = f" {_count(warnings, 'warning')} below." if warnings else ""
+        return f"No error was found in this {subject}.{learns}{rest}"
+    first = errors[0]
+    told = first.message if first.message.endswith(".") else first.message + "."
+    more = f" {_count(len(errors) - 1, 'further error')} below." if len(errors) > 1 else ""
+    proof = ""
+    if first.verdict is not None and first.verdict.status == "confirmed":
+        proof = (
+            " With the fix the run learns, without it it does not."
+            if first.verdict.effect == "decisive"
+            else " The fix was applied and the fault was gone."
+        )
+    elif diagnosis is None:
+        proof = " This is not yet proven by a trial."
+    return f"{told}{proof}{more}"
+
+
+def exit_code_of(
+    findings: Sequence[Finding],
+    outcomes: Sequence[Outcome],
+    *,
+    fail_on: str,
+    interrupted: bool,
+    refused: bool,
+    incomplete: bool,
+) -> int:
+    """Precedence 130 > 4 > 3 > 1 > 0; usage errors (2) never come this far."""
+    if interrupted:
+        return 130
+    if refused:
+        return 4
+    if incomplete or any(outcome.status == "crashed" for outcome in outcomes):
+        return 3
+    if fail_on == "never":
+        return 0
+    limit = SEVERITIES.index("error" if fail_on == "error" else "warning")
+    found = any(SEVERITIES.index(f.severity) <= limit for f in findings if f.because_of is None)
+    return 1 if found else 0
+
+
+def pages(codes: Sequence[str], probes: Sequence[object]) -> dict[str, dict[str, str]]:
+    """*why* and *fine* of each code's probe, for the cards of the report."""
+    by_code = {getattr(probe, "code", ""): probe for probe in probes}
+    return {
+        code: {
+            "cause": CATALOGUE[code].cause,
+            "how": getattr(by_code.get(code), "how", ""),
+            "why": getattr(by_code.get(code), "why", ""),
+            "fine": getattr(by_code.get(code), "fine", ""),
+        }
+        for code in codes
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

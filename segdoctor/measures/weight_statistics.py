@@ -1,0 +1,103 @@
+"""Statistics of a large array, block by block, in small memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_BLOCK = 1 << 20  # elements in memory at once
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Statistics of the finite elements; they merge (``a + b``). ``spread`` is the sum of
+    squared deviations from the mean. Without a finite element the four numbers are NaN."""
+
+    count: int = 0
+    not_finite: int = 0
+    zeros: int = 0
+    mean: float = math.nan
+    spread: float = math.nan
+    minimum: float = math.nan
+    maximum: float = math.nan
+
+    @property
+    def std(self) -> float:
+        finite = self.count - self.not_finite
+        return math.sqrt(self.spread / finite) if finite else math.nan
+
+    def __add__(self, other: Statistics) -> Statistics:
+        mine, theirs = self.count - self.not_finite, other.count - other.not_finite
+        count, not_finite = self.count + other.count, self.not_finite + other.not_finite
+        zeros = self.zeros + other.zeros
+        if not mine or not theirs:
+            known = self if mine else other
+            return Statistics(
+                *(count, not_finite, zeros),
+                *(known.mean, known.spread, known.minimum, known.maximum),
+            )
+        both = mine + theirs
+        gap = other.mean - self.mean
+        return Statistics(
+            count,
+            not_finite,
+            zeros,
+            self.mean + gap * theirs / both,
+            self.spread + other.spread + gap * gap * mine * theirs / both,
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+        )
+
+
+def statistics_of(values: Any) -> Statistics:
+    """Statistics of one block, an array of numbers or booleans of any shape.
+
+    Means and deviations are computed in float64, about the block's own mean.
+    """
+    wide = np.asarray(values).reshape(-1).astype(np.float64)
+    count = wide.size
+    if not count:
+        return Statistics()
+    total = float(wide.sum())
+    not_finite = 0
+    if not math.isfinite(total):
+        finite = np.isfinite(wide)
+        not_finite = count - int(finite.sum())
+        wide = wide[finite]
+    if not wide.size:
+        return Statistics(count, not_finite)
+    zeros = wide.size - int(np.count_nonzero(wide))
+    lowest, highest = float(wide.min()), float(wide.max())
+    mean = float(wide.mean())
+    if not math.isfinite(mean):  # finite float64 whose sum is not
+        return Statistics(count, not_finite, zeros, math.nan, math.nan, lowest, highest)
+    wide -= mean
+    return Statistics(count, not_finite, zeros, mean, float(wide @ wide), lowest, highest)
+
+
+def total_of(blocks: Iterable[Any]) -> Statistics:
+    """The merged statistics of all ``blocks``."""
+    total = Statistics()
+    for block in blocks:
+        total = total + statistics_of(block)
+    return total
+
+
+def block_slices(shape: Sequence[int], limit: int = _BLOCK) -> Iterator[tuple[slice, ...]]:
+    """Slices that cover an array of ``shape`` in blocks of at most ``limit`` elements."""
+    if not shape:
+        yield ()
+        return
+    inner = math.prod(shape[1:])
+    if inner > limit:
+        for index in range(shape[0]):
+            for rest in block_slices(shape[1:], limit):
+                yield (slice(index, index + 1), *rest)
+        return
+    step = max(limit // max(inner, 1), 1)
+    for start in range(0, shape[0], step):
+        yield (slice(start, min(start + step, shape[0])),)

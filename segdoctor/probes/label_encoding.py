@@ -1,0 +1,259 @@
+"""Class ids that do not fit the class list: out of range, shifted by one, only one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
+from segdoctor.core.probe import NotExaminedError, Probe
+from segdoctor.probes.label_values import (
+    AS_FED,
+    USUAL_VOIDS,
+    LabelValues,
+    files_with,
+    ids_in_words,
+    label_values,
+)
+
+_UNKNOWN_CLASSES = "the number of classes is not known (--num-classes or a model would tell)"
+
+
+@dataclass(frozen=True)
+class LabelOutOfRange(Probe):
+    """LBL003: some ids lie outside the class list, void aside.
+
+    Where the labels are a proper class list of their own and only the head has another number of
+    channels, that is OUT008 and not this.
+    """
+
+    code = "LBL003"
+    how = (
+        "Counts the pixels whose id is not in 0 … classes-1, void aside, in all masks on disk, or "
+        "in the batch as fed. The class list is the declared number of classes, else Pascal VOC's "
+        "21 where the masks keep to them, else the head's channels."
+    )
+    why = (
+        "A sparse loss looks the class up by its id. An id without a channel makes it raise on a "
+        "CPU and gives NaN on a GPU; one-hot encoding turns it silently into a row of zeros."
+    )
+    fix = "Map the stored ids to 0 … classes-1 when the mask is read, and declare void."
+    fine = (
+        "The ignore label (255 in Pascal VOC) is left out where it is declared, and a lone 255 or "
+        "-1 that no one declared is IGN009. A head with another number of channels than a proper "
+        "class list has ids is OUT008."
+    )
+    sources = "tensorflow/models#8762-like threads; keras.losses.SparseCategoricalCrossentropy"
+
+    inside_share: float = field(
+        default=0.5,
+        metadata={
+            "doc": "share of the ids that must be legal for the strays to be called out of "
+            "range, where the ids form a list of their own from 0 on"
+        },
+    )
+    gaps: float = field(
+        default=0.2,
+        metadata={"doc": "share of unused ids up to which ids count as a class list of their own"},
+    )
+
+    def examine(
+        self,
+        labels: LabelFacts | None = None,
+        scan: ScanFacts | None = None,
+        declared: Declared | None = None,
+        head: HeadFacts | None = None,
+    ) -> Iterator[Finding]:
+        places = [v for v in label_values(labels, scan, declared, head) if v.kind != "onehot"]
+        if places and places[0].classes is None:
+            raise NotExaminedError(_UNKNOWN_CLASSES)
+        for values in places:
+            limit = self._class_list(values)
+            if limit is None:
+                continue
+            stray = self._stray(values, limit)
+            if stray:
+                yield self._found(values, limit, stray, scan)
+                return
+
+    def _stray(self, values: LabelValues, classes: int) -> list[float]:
+        aside = set() if values.void_denied else {values.void, values.void_or_usual}
+        aside |= set() if values.void_denied else set(values.undeclared_voids(1, 1.0))
+        return [
+            value
+            for value in values.histogram
+            if value not in aside and (value < 0 or value >= classes)
+        ]
+
+    def _class_list(self, values: LabelValues) -> int | None:
+        """The length of the class list, None where another finding speaks of it (OUT008)."""
+        from segdoctor.measures.palettes import VOC_CLASSES, class_list
+
+        classes = values.classes
+        if classes is None or values.classes_declared:
+            return classes
+        aside = {values.void, *USUAL_VOIDS}
+        ids = [value for value in values.histogram if value not in aside]
+        outside = [value for value in ids if value < 0 or value >= classes]
+        if not outside:
+            return classes
+        if values.voc_layout and all(0 <= value < VOC_CLASSES for value in ids):
+            return VOC_CLASSES
+        own = class_list({v: values.histogram[v] for v in ids}, None, self.gaps)
+        if own is not None and len(outside) > (1 - self.inside_share) * len(ids):
+            return None
+        return classes
+
+    def _found(
+        self, values: LabelValues, classes: int, stray: list[float], scan: ScanFacts | None
+    ) -> Finding:
+        share = values.share_of(stray)
+        said = "are declared" if values.classes_declared else "come out of the model"
+        message = (
+            f"The {values.where} hold the ids {ids_in_words(stray)}, but {classes} classes {said}, "
+            f"so only 0 to {classes - 1} can be learnt: {share:.2%} of the pixels have no class."
+        )
+        on_disk = values.where != AS_FED
+        files = files_with(scan, stray) if on_disk else ()
+        evidence = [
+            Evidence("pixels whose id has no class", share, 0.0, "share", values.where),
+            Evidence("largest id", max(values.histogram), classes - 1, "", values.where),
+            *(Evidence("a mask that holds such an id", path, where=path) for path in files),
+        ]
+        legal = classes - 1
+        code = (
+            "table = np.full(256, 255, np.uint8)      # whatever is not named becomes void\n"
+            f"table[[0, {ids_in_words(stray, 3).replace(' …', ',')}]] = [0, 1, 2]   # your ids → "
+            f"0 … {legal}\n"
+            "y = table[y]\n"
+            "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)"
+        )
+        words = (
+            f"Map the ids to 0 … {legal} when the masks are read; if some of them mean “no label”, "
+            "declare that one as ignore label. If the class list is longer than the head, give the "
+            "head that many channels."
+        )
+        return self.finding(message, evidence, Fix(words, code))
+
+
+@dataclass(frozen=True)
+class OffByOne(Probe):
+    """LBL008: ids run from 1 to the number of classes, and none is 0."""
+
+    code = "LBL008"
+    how = (
+        "Looks for labels in which no pixel is 0 and the largest id is the number of classes, void "
+        "aside."
+    )
+    why = (
+        "Channels count from 0. With ids from 1 the last class has no channel (an error or NaN) "
+        "and channel 0 is never learnt."
+    )
+    fix = "Subtract 1 when the masks are read (Oxford-IIIT pets' trimaps are 1, 2, 3)."
+    fine = "Labels whose largest id has a channel, even if no pixel is 0, are sound."
+    sources = "keras-team/keras-io#313, #315"
+
+    coverage: float = field(
+        default=0.5,
+        metadata={"doc": "share of the ids 1 … classes that must occur"},
+    )
+
+    def examine(
+        self,
+        labels: LabelFacts | None = None,
+        scan: ScanFacts | None = None,
+        declared: Declared | None = None,
+        head: HeadFacts | None = None,
+    ) -> Iterator[Finding]:
+        from segdoctor.measures.palettes import as_shifted
+
+        places = [v for v in label_values(labels, scan, declared, head) if v.kind != "onehot"]
+        if places and places[0].classes is None:
+            raise NotExaminedError(_UNKNOWN_CLASSES)
+        for values in places:
+            classes = values.classes or 0
+            void = values.void_or_usual
+            found = as_shifted(values.histogram, classes, void)
+            if found is None or len(found.ids) < self.coverage * classes:
+                continue
+            top = values.share_of((float(classes),))
+            message = (
+                f"The {values.where} hold the ids {ids_in_words(found.ids)} and never 0: they count"
+                f" from 1, while {classes} channels count from 0. Class {classes} has no channel "
+                "and channel 0 no pixel."
+            )
+            code = "y = np.where(y == 255, 255, y - 1)   # void stays void"
+            words = "Subtract 1 from every id but void, so that classes count from 0."
+            yield self.finding(
+                message,
+                (
+                    Evidence("pixels of class 0", 0.0, None, "share", values.where),
+                    Evidence(f"pixels of id {classes}", top, 0.0, "share", values.where),
+                    Evidence("largest id", float(classes), classes - 1, "", values.where),
+                ),
+                Fix(words, code, {"labels.shift": -1}),
+            )
+            return
+
+
+@dataclass(frozen=True)
+class LabelsConstant(Probe):
+    """LBL011: one class only, or nothing but void."""
+
+    code = "LBL011"
+    how = "Counts the classes that occur, void aside: in all masks on disk, or in the batch as fed."
+    why = (
+        "Where every pixel has the same class, the loss falls to zero by always saying that class, "
+        "and nothing of the image is learnt. Masks that look black in a viewer are often sound "
+        "(ids 0 to 20 look black); masks that are all 0 come from a wrong folder or export."
+    )
+    fix = "Look at the ids themselves (`np.unique`), not at the picture, and export again."
+    fine = "A single example of one class among others is normal; so is a class that is rare."
+    sources = "milesial/Pytorch-UNet#370; tensorflow/models#9844"
+
+    few_examples: int = field(
+        default=2,
+        metadata={"doc": "up to so many examples in the batch it is a warning: it may be chance"},
+    )
+
+    def examine(
+        self,
+        labels: LabelFacts | None = None,
+        scan: ScanFacts | None = None,
+        declared: Declared | None = None,
+        head: HeadFacts | None = None,
+    ) -> Iterator[Finding]:
+        from segdoctor.measures.palettes import as_scaled
+
+        for values in label_values(labels, scan, declared, head):
+            if values.kind == "unclear" or not values.histogram and values.kind != "onehot":
+                continue
+            void = values.void_or_usual
+            classes = [value for value in values.histogram if value != void]
+            scaled = as_scaled(values.histogram, values.classes, values.scale_void)
+            if len(classes) > 1 or (scaled is not None and values.kind != "onehot"):
+                continue
+            masks = f"{values.masks:,} {'mask' if values.masks == 1 else 'masks'}"
+            what = f"class {classes[0]:g} only" if classes else "nothing but void"
+            message = (
+                f"The {values.where} ({masks}) hold {what}: whatever the network says, there is "
+                "nothing to tell apart."
+            )
+            chance = values.where == AS_FED and values.masks <= self.few_examples
+            words = (
+                "Check that the masks come from the right folder and still hold their ids after "
+                "every step of the pipeline."
+            )
+            code = "print(np.unique(np.array(Image.open(mask_path)), return_counts=True))"
+            yield self.finding(
+                message,
+                (Evidence("classes that occur", len(classes), 2, "classes", values.where),),
+                Fix(words, code),
+                "warning" if chance else None,
+            )
+            return
+
+
+PROBES: tuple[Probe, ...] = (LabelOutOfRange(), OffByOne(), LabelsConstant())

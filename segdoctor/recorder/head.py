@@ -1,0 +1,105 @@
+"""The head: measured on the real output, and told from the layers that lead to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdoctor.core.measured import HeadFacts
+from segdoctor.core.model_facts import GraphFacts
+from segdoctor.measures.head_path import HeadPath, head_path
+
+SUM_TOLERANCE = 1e-2
+"""Largest distance of a sum of probabilities from 1 (half precision has three digits)."""
+
+_BELOW_ZERO = 1e-6
+
+
+def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> HeadFacts:
+    """What the output is: logits, softmax, sigmoid or constant.
+
+    Parameters
+    ----------
+    model : keras.Model or tf_keras.Model
+        Only asked for its number of outputs.
+    y_pred : tensor or array (B, H, W, C), (B, H*W, C) or (B, C, H, W)
+        The model's output on the batch in training mode. A tensor that still carries Keras' way
+        back to the logits (as :class:`~segdoctor.recorder.forward.TracedForward` gives it) is
+        told from one that does not.
+    graph : GraphFacts, optional
+        None or a subclassed model: only the array is evidence.
+
+    Raises
+    ------
+    ValueError
+        If the output is no tensor with a class axis.
+    """
+    if isinstance(y_pred, (list, tuple, dict)):
+        raise ValueError(
+            f"expected one output, received {len(y_pred)}: {getattr(model, 'output_names', '')}"
+        )
+    output = np.asarray(y_pred, dtype=np.float32)
+    if output.ndim < 2:
+        raise ValueError(f"expected an output with a class axis, received shape {output.shape}")
+    path = head_path(graph)
+    axis = _class_axis(output, path)
+    probabilities = bool(output.size) and float(output.min()) >= -_BELOW_ZERO
+    error = _sum_error(output, axis)
+    return HeadFacts(
+        shape=output.shape,
+        channels=output.shape[axis],
+        class_axis=axis,
+        kind=_kind(output, axis, error, path),
+        minimum=float(output.min()),
+        maximum=float(output.max()),
+        channel_sum_error=error,
+        dtype=_dtype(y_pred),
+        activations=path.activations,
+        layers_behind=path.layers_behind,
+        keeps_logits=hasattr(y_pred, "_keras_logits"),
+        sums_to_one_over=_other_axis(output, axis, error) if probabilities else None,
+    )
+
+
+def _class_axis(output: NDArray[np.float32], path: HeadPath) -> int:
+    """The last axis, unless the layer that makes the scores has its channels first."""
+    first = path.scores is not None and path.scores.config.get("data_format") == "channels_first"
+    moved = any("Permute" in name for name in path.layers_behind)
+    return 1 if first and not moved and output.ndim == 4 else output.ndim - 1
+
+
+def _sum_error(output: NDArray[np.float32], axis: int) -> float:
+    return float(np.max(np.abs(output.sum(axis=axis, dtype=np.float64) - 1.0), initial=0.0))
+
+
+def _kind(output: NDArray[np.float32], axis: int, error: float, path: HeadPath) -> str:
+    low, high = float(output.min()), float(output.max())
+    bounded = low >= -_BELOW_ZERO and high <= 1.0 + _BELOW_ZERO
+    if bounded and output.shape[axis] > 1 and error <= SUM_TOLERANCE:
+        return "softmax"
+    last = path.activations[-1].activation if path.activations else "linear"
+    if low == high and last in ("softmax", "linear") and (low == 1.0 or not path.complete):
+        return "constant"
+    if not bounded:
+        return "logits"
+    if last in ("softmax", "sigmoid", "hard_sigmoid"):
+        return "sigmoid"
+    # Untrained scores may lie within [0, 1] by chance: where the graph is known, it decides.
+    return "logits" if path.complete else "sigmoid"
+
+
+def _other_axis(output: NDArray[np.float32], axis: int, error: float) -> int | None:
+    """Another axis over which everything sums to one, where the class axis does not."""
+    if error <= SUM_TOLERANCE:
+        return None
+    for other in range(output.ndim):
+        if other != axis and output.shape[other] > 1 and _sum_error(output, other) <= SUM_TOLERANCE:
+            return other
+    return None
+
+
+def _dtype(y_pred: Any) -> str:
+    dtype = getattr(y_pred, "dtype", "float32")
+    return str(getattr(dtype, "name", dtype))

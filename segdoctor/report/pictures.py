@@ -1,0 +1,138 @@
+"""Examples as small images: the picture, its label, and predictions before and after."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from segdoctor.core.clean import clean
+from segdoctor.core.trial_facts import Picture
+from segdoctor.measures.drawing import voc_palette
+from segdoctor.report.arrangement import class_name
+from segdoctor.report.report import Report
+
+VOID = 255
+_SIDE = 288
+_MOST = 4
+_MOST_PREDICTIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of a row, as RGB pixels, and its caption."""
+
+    caption: str
+    pixels: Any  # uint8 array (H, W, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example: image, label, predictions."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Swatch:
+    """One class of the key: its name and its colour (``""`` for void, which is hatched)."""
+
+    name: str
+    colour: str
+
+
+def void_label(report: Report) -> int | None:
+    """The id that is drawn as void: ``measured["void"]``, else 255; None where there is none."""
+    given = report.measured.get("void", VOID)
+    return None if given is None or given is False else int(given)
+
+
+def class_colours() -> tuple[str, ...]:
+    """The colour of each id from 0 to 255, as VOC's own colour map has it."""
+    return tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in voc_palette().tolist())
+
+
+def rows(report: Report, most: int = _MOST) -> tuple[Row, ...]:
+    """The first ``most`` examples, each with the first and the last predictions."""
+    void = void_label(report)
+    return tuple(_row(picture, void) for picture in report.pictures[:most])
+
+
+def _row(picture: Picture, void: int | None) -> Row:
+    tiles = [Tile("image", _photo(picture.image)), Tile("label", _classes(picture.label, void))]
+    for name in _kept(list(picture.predictions)):
+        caption = f"prediction: {clean(name, 60)}"
+        # Where nobody drew a label there is nothing to be right or wrong about.
+        tiles.append(Tile(caption, _classes(picture.predictions[name], void)))
+    return Row(clean(picture.name, 80), tuple(tiles))
+
+
+def _kept(names: list[str]) -> list[str]:
+    return names if len(names) <= _MOST_PREDICTIONS else [names[0], *names[1 - _MOST_PREDICTIONS :]]
+
+
+def key(report: Report, most: int = _MOST) -> tuple[Swatch, ...]:
+    """The classes that occur in the examples shown, and void."""
+    import numpy as np
+
+    void = void_label(report)
+    present: set[int] = set()
+    for picture in report.pictures[:most]:
+        arrays: Iterable[Any] = (
+            picture.label,
+            *(picture.predictions[name] for name in _kept(list(picture.predictions))),
+        )
+        for array in arrays:
+            present.update(int(i) for i in np.unique(np.asarray(array)))
+    colours = class_colours()
+    swatches = [
+        Swatch(class_name(report, i), colours[i % 256]) for i in sorted(present - {void})[:24]
+    ]
+    return (*swatches, Swatch("void", "")) if void in present else tuple(swatches)
+
+
+def png_of(pixels: Any) -> bytes:
+    """RGB pixels as PNG."""
+    from PIL import Image
+
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, format="PNG", optimize=True)
+    return sink.getvalue()
+
+
+def _photo(array: Any) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(array)
+    pixels = np.clip(np.nan_to_num(pixels.astype(float)), 0, 255).astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    pixels = pixels[..., :3] if pixels.shape[-1] >= 3 else np.repeat(pixels[..., :1], 3, axis=-1)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image.resize(_size(*image.size), Image.Resampling.BILINEAR))
+
+
+def _classes(array: Any, void: int | None) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    ids = np.squeeze(np.asarray(array)).astype(np.int64)
+    height, width = ids.shape
+    columns, lines = _size(width, height)
+    # Ids are repeated, never mixed: each shown pixel takes the one it falls on.
+    ids = ids[np.arange(lines) * height // lines][:, np.arange(columns) * width // columns]
+    pixels = voc_palette()[ids % 256]
+    if void is not None:
+        down, right = np.indices(ids.shape)
+        stripe = np.where((down + right) % 8 < 2, 150, 255).astype(np.uint8)
+        pixels = np.where((ids == void)[..., None], stripe[..., None], pixels)
+    return np.asarray(Image.fromarray(pixels))
+
+
+def _size(width: int, height: int) -> tuple[int, int]:
+    """The shown ``(width, height)``: the longer side is ``_SIDE`` pixels."""
+    scale = _SIDE / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,0 +1,205 @@
+"""Batches of the user's own: arrays, ``tf.data``, ``PyDataset``, generators.
+
+Nothing is imported of TensorFlow: whatever has ``.numpy()`` or an array interface is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
+from segdoctor.core.run import Batch
+
+_EXPECTED = "(x, y) or (x, y, sample_weight)"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The first batches of the user's data.
+
+    ``kind``: ``"arrays"``, ``"tf.data"``, ``"PyDataset"``, ``"generator"``, ``"callable"`` or
+    ``"iterable"``; ``length`` is the number of batches where it is known; ``lost`` counts the
+    batches that the user's generator no longer gives.
+    """
+
+    batches: tuple[Batch, ...]
+    kind: str
+    length: int | None = None
+    lost: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def batch_from_arrays(data: Any, *, batch_size: int | None = None) -> Batch:
+    """The first batch of whatever the user gives as data; see :func:`take_batches`."""
+    return take_batches(data, 1, batch_size=batch_size).batches[0]
+
+
+def take_batches(data: Any, count: int = 1, *, batch_size: int | None = None) -> Taken:
+    """Take the first ``count`` batches.
+
+    Parameters
+    ----------
+    data : (x, y) or (x, y, sample_weight) arrays, dataset, PyDataset, generator or callable
+        Arrays are cut into batches of ``batch_size`` (32, as Keras does). A generator loses what
+        is taken; a callable without arguments that makes one loses nothing.
+
+    Raises
+    ------
+    UserError
+        No batch, or arrays that do not fit each other.
+    """
+    if isinstance(data, (tuple, list)):
+        return _from_arrays(data, count, batch_size or 32)
+    kind, source, length = _opened(data)
+    try:
+        taken = [_batch(item, kind) for item in islice(source, count)]
+    finally:
+        close = getattr(source, "close", None)
+        if kind == "callable" and callable(close):
+            close()
+    if not taken:
+        raise UserError(f"The data give no batch: expected {_EXPECTED}. Received: an empty {kind}.")
+    lost = len(taken) if kind == "generator" else 0
+    notes: tuple[str, ...] = ()
+    if lost:
+        batches = "batch was" if lost == 1 else "batches were"
+        notes = (
+            f"{lost} {batches} read from the generator and {'is' if lost == 1 else 'are'} lost to "
+            "it; give a function that makes it, and nothing is",
+        )
+    return Taken(tuple(taken), kind, length, lost, notes)
+
+
+def _from_arrays(data: tuple[Any, ...] | list[Any], count: int, batch_size: int) -> Taken:
+    x, y, weight = _parts(data, "arrays")
+    length = -(-len(x) // batch_size)
+    batches = []
+    for start in range(0, min(len(x), count * batch_size), batch_size):
+        part = slice(start, start + batch_size)
+        batches.append(
+            Batch(
+                x=np.array(x[part]),
+                y=np.array(y[part]),
+                sample_weight=None if weight is None else np.array(weight[part]),
+                source="arrays",
+            )
+        )
+    return Taken(tuple(batches), "arrays", length)
+
+
+def _opened(data: Any) -> tuple[str, Iterator[Any], int | None]:
+    """``(kind, iterator over batches, number of batches)``."""
+    if hasattr(data, "element_spec"):
+        return "tf.data", iter(data), _known_length(data)
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _is_array(data):
+        length = _known_length(data)
+        return "PyDataset", (data[i] for i in range(length or 0)), length
+    if hasattr(data, "__next__"):
+        return "generator", data, None
+    if isinstance(data, Iterable) and not isinstance(data, (str, bytes, Mapping)):
+        if not _is_array(data):
+            return "iterable", iter(data), _known_length(data)
+    elif callable(data):
+        made = _called(data)
+        return "callable", iter(made), None
+    raise UserError(
+        f"Data are a folder, {_EXPECTED} arrays, a tf.data.Dataset, a PyDataset, a generator, or a "
+        f"function that makes one. Received: {clean(type(data).__name__)}."
+    )
+
+
+def _called(make: Callable[[], Any]) -> Iterable[Any]:
+    try:
+        made = make()
+    except TypeError as error:
+        raise UserError(
+            f"The function given as data must take no argument: {clean(error, 120)}."
+        ) from error
+    if not isinstance(made, Iterable):
+        raise UserError(
+            "The function given as data must make a generator. Received: "
+            f"{clean(type(made).__name__)}."
+        )
+    return made
+
+
+def _known_length(data: Any) -> int | None:
+    try:
+        length = len(data)
+    except TypeError:  # tf.data of unknown or infinite length
+        return None
+    return length if length >= 0 else None
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def _batch(item: Any, kind: str) -> Batch:
+    x, y, weight = _parts(item, kind)
+    source = "dataset" if kind in ("tf.data", "PyDataset") else kind
+    # Copies: a generator may hand out the same buffer again.
+    return Batch(
+        x=np.array(x),
+        y=np.array(y),
+        sample_weight=None if weight is None else np.array(weight),
+        source=source,
+    )
+
+
+def _parts(item: Any, kind: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    what = "The data" if kind == "arrays" else f"A batch of the {kind}"
+    if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+        received = f"{len(item)} parts" if isinstance(item, (tuple, list)) else type(item).__name__
+        raise UserError(f"{what} must be {_EXPECTED}. Received: {clean(received)}.")
+    x, y = _array(item[0], "x", what), _array(item[1], "y", what)
+    weight = None
+    if len(item) == 3 and item[2] is not None:
+        weight = _array(item[2], "sample_weight", what)
+    if x.ndim != 4:
+        raise UserError(
+            f"{what}: x must be images of shape (B, H, W, channels). Received: x.shape={x.shape}."
+        )
+    if y.ndim < 2:
+        raise UserError(
+            f"{what}: y must be masks, ids (B, H, W) or one-hot (B, H, W, classes). Received: "
+            f"y.shape={y.shape}."
+        )
+    for name, array in (("y", y), ("sample_weight", weight)):
+        if array is not None and (not array.ndim or len(array) != len(x)):
+            raise UserError(
+                f"{what}: x and {name} must have the same number of examples. Received: "
+                f"x.shape={x.shape}, {name}.shape={array.shape}."
+            )
+    if not len(x):
+        raise UserError(f"{what} must hold an example. Received: x.shape={x.shape}.")
+    return x, y, weight
+
+
+def _array(value: Any, name: str, what: str) -> NDArray[Any]:
+    if isinstance(value, Mapping):
+        keys = ", ".join(clean(key, 30) for key in list(value)[:4])
+        raise UserError(
+            f"{what}: one image input and one label are examined. Received: {name} is a dict with "
+            f"{keys}."
+        )
+    if hasattr(value, "detach"):  # a torch tensor, maybe on a device
+        value = value.detach().cpu()
+    if hasattr(value, "numpy"):
+        value = value.numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # lists of arrays of different shape
+        raise UserError(f"{what}: {name} is no array: {clean(error, 120)}.") from error
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise UserError(
+            f"{what}: {name} must hold numbers. Received: {name}.dtype={clean(array.dtype)}."
+        )
+    return array

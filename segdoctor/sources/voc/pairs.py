@@ -1,0 +1,291 @@
+"""Which image belongs to which mask: by the split lists where there are any, else by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from segdoctor.core.clean import clean
+from segdoctor.core.data_facts import FileProblem, Pair
+from segdoctor.sources.voc.image_file import SUFFIXES
+from segdoctor.sources.voc.layout import DataFolderError, Layout, Part
+from segdoctor.sources.voc.lists import ListUnreadableError, SplitList, lists_in, read_list
+
+# Files that lie beside images and are none; everything else is looked at.
+_NOT_IMAGES = (
+    *(".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".yaml", ".yml", ".ini", ".db", ".log"),
+    *(".npy", ".npz", ".mat", ".py", ".zip", ".tar", ".gz", ".ds_store", ".html", ".tfrecord"),
+)
+_AFFIXES = re.compile(
+    r"^(?:image|img|mask|label|seg|gt)[_-]|[_-](?:image|img|mask|masks|label|labels|seg|"
+    r"segmentation|gt)$",
+    re.IGNORECASE,
+)
+_TRAINED_ON = ("train", "val", "trainval")
+_UNLISTED_SHARE = 0.5  # of a VOC layout without lists: more images without a mask are normal
+
+
+@dataclass(slots=True)
+class Collected:
+    """The pairs of a layout, and what is wrong with their names. ``orphans`` are files without a
+    partner: their own state is still looked at."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    split: str = "all"
+    problems: list[FileProblem] = field(default_factory=list)
+    images_total: int = 0
+    masks_total: int = 0
+    images_unlisted: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def collect_pairs(
+    layout: Layout, *, split: str | None = None, val_split: str | None = None
+) -> Collected:
+    """The pairs of a data set.
+
+    Raises
+    ------
+    DataFolderError
+        A split that does not exist, or not one pair.
+    """
+    found = Collected(notes=list(layout.notes))
+    images: dict[str, str] = {}
+    masks: dict[str, str] = {}
+    for part in layout.parts:
+        _index_part(part, images, masks, found)
+    found.images_total, found.masks_total = len(images), len(masks)
+    lists = _read_lists(layout, found)
+    chosen = _chosen_lists(layout, lists, found, split, val_split)
+    if chosen:
+        _pair_by_lists(chosen, images, masks, layout, found)
+    else:
+        _pair_by_name(images, masks, layout, found)
+    if not any(pair.image and pair.mask for pair in found.pairs):
+        raise DataFolderError(_no_pair(layout, images, masks))
+    return found
+
+
+def _index_part(part: Part, images: dict[str, str], masks: dict[str, str], to: Collected) -> None:
+    """Stem → path of the files of a part; stems of a split begin with its name."""
+    prefix = f"{part.split}/" if part.split else ""
+    own_images, own_masks = _files(part.images, to), _files(part.masks, to)
+    # `cat_mask.png` belongs to `cat.jpg`, but a name that fits as it is comes first.
+    bare = {_bare(stem): stem for stem in own_images if stem not in own_masks}
+    for stem, path in own_images.items():
+        images[prefix + stem] = path
+    for stem, path in own_masks.items():
+        partner = stem if stem in own_images else bare.get(_bare(stem), stem)
+        masks.setdefault(prefix + partner, path)
+    if part.split:
+        stems = [prefix + stem for stem in own_images]
+        to.splits[part.split] = (*to.splits.get(part.split, ()), *stems)
+
+
+def _bare(stem: str) -> str:
+    return _AFFIXES.sub("", stem)
+
+
+def _files(folder: str, to: Collected) -> dict[str, str]:
+    """Stem → path of everything in a folder that is or may be meant as an image."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+    except OSError as error:
+        reason = f"folder cannot be read: {error.strerror}"
+        to.problems.append(FileProblem("DATA002", folder, reason))
+        return {}
+    files: dict[str, str] = {}
+    doubled = 0
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        if name.startswith(".") or suffix.lower() in _NOT_IMAGES:
+            continue
+        path = os.path.join(folder, name)
+        if suffix.lower() not in SUFFIXES and os.path.isdir(path):
+            continue
+        if stem in files:
+            doubled += 1
+            if suffix.lower() not in SUFFIXES:
+                continue
+        files[stem] = path
+    if doubled:
+        where = clean(os.path.basename(folder))
+        to.notes.append(
+            f"{doubled} files of {where} share their name with another one but for .ext"
+        )
+    return files
+
+
+def _read_lists(layout: Layout, to: Collected) -> dict[str, SplitList]:
+    lists: dict[str, SplitList] = {}
+    for path in lists_in(layout.lists) if layout.lists else ():
+        read = _read(path, to)
+        if read is not None:
+            lists[read.name] = read
+    return lists
+
+
+def _read(path: str, to: Collected) -> SplitList | None:
+    try:
+        read = read_list(path)
+    except ListUnreadableError as error:
+        to.problems.append(FileProblem("DATA002", path, f"split list: {error}"))
+        return None
+    if read.doubled:
+        to.notes.append(f"{clean(read.name)}.txt lists {read.doubled} names more than once")
+    return read
+
+
+def _chosen_lists(
+    layout: Layout,
+    lists: Mapping[str, SplitList],
+    to: Collected,
+    split: str | None,
+    val_split: str | None,
+) -> dict[str, SplitList]:
+    """The lists that define the pairs; sets which one is trained on."""
+    if split is None or split == "all":
+        chosen = {name: lists[name] for name in _TRAINED_ON if name in lists} or {
+            name: read for name, read in lists.items() if not name.startswith("test")
+        }
+        names = chosen or to.splits
+        to.split = "train" if "train" in names and split is None else "all"
+    else:
+        to.split, chosen = _one_split(split, layout, lists, to)
+    if val_split is not None:
+        chosen = {**chosen, **_one_split(val_split, layout, lists, to)[1]}
+    return chosen
+
+
+def _one_split(
+    wanted: str, layout: Layout, lists: Mapping[str, SplitList], to: Collected
+) -> tuple[str, dict[str, SplitList]]:
+    if wanted in lists:
+        return wanted, {wanted: lists[wanted]}
+    if wanted in to.splits:
+        return wanted, {wanted: SplitList(wanted, "", to.splits[wanted])}
+    if wanted == "trainval":
+        known = [lists.get(name) for name in ("train", "val")]
+        entries = [entry for read in known if read for entry in read.entries]
+        entries += [stem for name in ("train", "val") for stem in to.splits.get(name, ())]
+        if entries:
+            return wanted, {wanted: SplitList(wanted, "", tuple(dict.fromkeys(entries)))}
+    if os.path.isfile(wanted):
+        try:
+            read = read_list(wanted)
+        except ListUnreadableError as error:
+            raise DataFolderError(f"The split list {clean(wanted)} is {error}.") from error
+        return read.name, {read.name: read}
+    known_names = ", ".join(clean(name, 40) for name in (*lists, *to.splits)) or "none"
+    raise DataFolderError(
+        f"There is no split {clean(wanted)!r} in {clean(layout.root)}: give one of its lists, or "
+        f"the path of a text file with one name a line. Received: {clean(wanted)!r}; there are: "
+        f"{known_names}."
+    )
+
+
+def _pair_by_lists(
+    lists: Mapping[str, SplitList],
+    images: Mapping[str, str],
+    masks: Mapping[str, str],
+    layout: Layout,
+    to: Collected,
+) -> None:
+    part = layout.parts[0]
+    pairs: dict[str, Pair] = {}
+    for name, read in lists.items():
+        stems: dict[str, None] = {}
+        for entry in read.entries:
+            stem = _stem_of(entry, images, masks)
+            if stem is None:
+                reason = f"{clean(entry, 120)!r} leads out of the data folder; it was not followed"
+                to.problems.append(FileProblem("DATA001", read.path, reason))
+                continue
+            stems[stem] = None
+            if stem not in pairs:
+                pairs[stem] = Pair(stem, images.get(stem), masks.get(stem))
+                to.problems += _missing(pairs[stem], part, name, images, masks)
+        to.splits[name] = tuple(stems)
+    to.pairs = list(pairs.values())
+    to.images_unlisted = sum(stem not in pairs for stem in images)
+
+
+def _stem_of(entry: str, images: Mapping[str, str], masks: Mapping[str, str]) -> str | None:
+    """The stem that a line of a list means, None if it leads out of the folder.
+
+    Lines are looked up among the files that are there and never become a path, so
+    ``JPEGImages/x.jpg SegmentationClass/x.png`` and ``x 1`` are read as ``x``.
+    """
+    first = (entry.split() or [""])[0]
+    for written in (entry, first):
+        for form in (written, os.path.splitext(written)[0]):
+            if form in images or form in masks:
+                return form
+    plain = first.replace("\\", "/")
+    if ".." in plain.split("/"):
+        return None
+    base = plain.rsplit("/", 1)[-1]
+    stem, suffix = os.path.splitext(base)
+    return stem if suffix.lower() in SUFFIXES else base
+
+
+def _missing(
+    pair: Pair, part: Part, listed_in: str, images: Mapping[str, str], masks: Mapping[str, str]
+) -> Iterable[FileProblem]:
+    name = clean(listed_in, 60)
+    if pair.image is None and pair.mask is None:
+        reason = f"listed in {name}.txt, and there is neither image nor mask"
+        reason += _other_case(pair.stem, images)
+        yield FileProblem("DATA001", os.path.join(part.images, pair.stem), reason)
+    elif pair.image is None:
+        reason = f"listed in {name}.txt, and there is no image"
+        reason += _other_case(pair.stem, images)
+        yield FileProblem("DATA001", os.path.join(part.images, pair.stem), reason)
+    elif pair.mask is None:
+        reason = f"listed in {name}.txt, and there is no mask" + _other_case(pair.stem, masks)
+        yield FileProblem("DATA001", os.path.join(part.masks, pair.stem), reason)
+
+
+def _other_case(stem: str, files: Mapping[str, str]) -> str:
+    swapped = stem.swapcase()
+    for form in (stem.lower(), stem.upper(), swapped, stem.capitalize()):
+        if form != stem and form in files:
+            return f"; {clean(os.path.basename(files[form]))} differs in upper and lower case only"
+    return ""
+
+
+def _pair_by_name(
+    images: Mapping[str, str], masks: Mapping[str, str], layout: Layout, to: Collected
+) -> None:
+    # Of real VOC, six images of seven have no mask: without lists that is no fault either.
+    alone = [stem for stem in images if stem not in masks]
+    tolerated = layout.kind == "voc" and len(alone) > _UNLISTED_SHARE * len(images)
+    for stem in {**images, **masks}:
+        pair = Pair(stem, images.get(stem), masks.get(stem))
+        if pair.mask is None and tolerated:
+            to.images_unlisted += 1
+            continue
+        to.pairs.append(pair)
+        if pair.mask is None:
+            reason = "an image without a mask of its name" + _other_case(stem, masks)
+            to.problems.append(FileProblem("DATA001", str(pair.image), reason))
+        elif pair.image is None:
+            reason = "a mask without an image of its name" + _other_case(stem, images)
+            to.problems.append(FileProblem("DATA001", pair.mask, reason))
+
+
+def _no_pair(layout: Layout, images: Mapping[str, str], masks: Mapping[str, str]) -> str:
+    part = layout.parts[0]
+    some = [clean(os.path.basename(next(iter(files.values()), "none")), 60) for files in
+            (images, masks)]  # fmt: skip
+    return (
+        f"There is not one pair of image and mask in {clean(layout.root)}: expected a mask in "
+        f"{clean(os.path.basename(part.masks))} with the name of its image in "
+        f"{clean(os.path.basename(part.images))}. Received: {len(images)} images such as "
+        f"{some[0]}, {len(masks)} masks such as {some[1]}; name the folder with --masks NAME or "
+        "the examples with --split FILE."
+    )
