@@ -126,13 +126,11 @@ def _label_axis(model: Any) -> bool:
 
 
 def from_objects(request: Request) -> Fed:
-    """The batch of arrays, a data set or a generator: taken as it is."""
-    from segdoctor.sources.batches import batch_from_arrays
+    """The first batch of arrays, a data set or a generator: taken as it is."""
+    from segdoctor.sources.batches import take_batches
 
-    batch, notes = batch_from_arrays(request.data, batch_size=_count(request))
-    if not np.issubdtype(np.asarray(batch.x).dtype, np.number):
-        raise UserError(f"data: expected numeric images, received {np.asarray(batch.x).dtype}")
-    return Fed(batch=batch, notes=notes)
+    taken = take_batches(request.data, 1, batch_size=_count(request))
+    return Fed(batch=taken.batches[0], notes=taken.notes)
 
 
 def _count(request: Request) -> int:

@@ -20,6 +20,7 @@ from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import TrialRun
 from segdoctor.examination import feeding, opening, recording, settling
+from segdoctor.examination.as_loaded import score_as_loaded
 from segdoctor.examination.request import Request
 from segdoctor.probes import PROBES, SECOND_PASS
 
@@ -43,6 +44,7 @@ class Examination:
         self.proof: Any = None
         self.exam: Any = None
         self.facts: dict[str, Any] = {}
+        self.as_loaded: dict[str, Any] = {}
         self.notes: list[str] = []
         self.timings: dict[str, float] = {}
         self.interrupted = False
@@ -86,6 +88,7 @@ class Examination:
         assert self.run is not None
         with self._timed("recording"):
             self.trace = recording.record(self.run, self._knowledge, self.request.say)
+            self.as_loaded = self._score_as_loaded()
         self._probe(self.trace)
         if self.request.trial is None or self.run.batch is None:
             return
@@ -234,6 +237,13 @@ class Examination:
         labels = label_facts(batch.y, self.request.num_classes, void)
         loss, words = right_loss(head, labels, void, self._declared().flavour)
         return loss, str(words)
+
+    def _score_as_loaded(self) -> dict[str, Any]:
+        """Mean IoU of the model as it came, in inference mode, at its own size."""
+        head = self.trace.get("head")
+        if self.fed is None or self.fed.draw is None or not isinstance(head, HeadFacts):
+            return {}
+        return score_as_loaded(self.opened.model, self.fed.draw, head, self.run)
 
     def _probe(self, trace: Trace) -> None:
         self.outcomes = examine_all(PROBES, trace, self.selected)

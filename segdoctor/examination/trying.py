@@ -37,9 +37,11 @@ def try_run(
     selected: Callable[[str], bool],
 ) -> tuple[Proof, Exam, tuple[Finding, ...]]:
     """The trials, how they were scored, and the findings with their verdicts, in order."""
-    assert run.batch is not None and request.trial is not None
+    assert run.batch is not None
+    assert request.trial is not None
     head, labels = trace.get("head"), trace.get("labels")
-    assert isinstance(head, HeadFacts) and isinstance(labels, LabelFacts)
+    assert isinstance(head, HeadFacts)
+    assert isinstance(labels, LabelFacts)
     ids = recording.true_ids(run.batch, head, labels, known.declared.ignore_label)
     exam = Exam(
         ids=ids,

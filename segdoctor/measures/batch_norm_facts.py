@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping
 
 from segdoctor.core.model_facts import BatchNormFacts, GraphFacts, LayerFacts, WeightFacts
 from segdoctor.measures.graph_nodes import refs_in
+from segdoctor.measures.words import words
 
-BATCH_NORM_CLASSES = frozenset(
-    "BatchNormalization BatchNormalizationV1 BatchNormalizationV2 SyncBatchNormalization".split()
+BATCH_NORM_CLASSES = words(
+    "BatchNormalization BatchNormalizationV1 BatchNormalizationV2 SyncBatchNormalization"
 )
 
 # One input, no weights, channels kept: what stands between a convolution and its normalisation.
-_PASS_THROUGH = frozenset(
+_PASS_THROUGH = words(
     "Activation AveragePooling2D Cropping2D Dropout ELU GaussianNoise Identity InputLayer "
     "LeakyReLU MaxPooling2D ReLU Rescaling Resizing SpatialDropout2D UpSampling2D "
-    "ZeroPadding2D BilinearUpsampling".split()
+    "ZeroPadding2D BilinearUpsampling"
 )
 
 

@@ -7,7 +7,6 @@ Takes ``training_config`` of HDF5 files, ``compile_config`` of ``.keras`` files 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from segdoctor.core.model_facts import CompileFacts
 from segdoctor.measures.stock_names import is_stock_loss

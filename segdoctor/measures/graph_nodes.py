@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 from segdoctor.core.model_facts import Shape
 from segdoctor.measures.layer_shapes import as_shape
+from segdoctor.measures.words import words
 
 # Layers whose second positional argument is ``training``.
-_TAKES_TRAINING = frozenset(
+_TAKES_TRAINING = words(
     "AlphaDropout BatchNormalization Dropout Functional GaussianDropout GaussianNoise Model "
-    "Sequential SpatialDropout2D SyncBatchNormalization".split()
+    "Sequential SpatialDropout2D SyncBatchNormalization"
 )
 
 

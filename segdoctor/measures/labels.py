@@ -26,7 +26,8 @@ def label_facts(
     ----------
     y : array (B, H, W), (B, H, W, 1) or (B, H, W, C); also (B, N), (B, N, C), (B, C, H, W).
     num_classes : int, optional
-        Channels of the head, where known. With 1, labels of 0 and 1 are ``"binary"``.
+        Channels of the head, where known. With 1, labels of 0 and 1 are ``"binary"``;
+        where it is unknown, those of shape (B, H, W, 1) are.
     ignore_label : int, False or None
         As declared.
 
@@ -46,7 +47,9 @@ def label_facts(
     kind = "ids"
     if y.ndim == 4 and y.shape[-1] > 1:
         kind = "unclear"
-    elif num_classes == 1 and all(value in (0, 1) for value in present):
+    elif all(value in (0, 1) for value in present) and (
+        num_classes == 1 or (num_classes is None and y.ndim == 4)
+    ):
         kind = "binary"
     return LabelFacts(
         shape=y.shape,

@@ -10,18 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segdoctor.core.model_facts import Shape
+from segdoctor.measures.words import words
 
 Config = Mapping[str, Any]
 Size = int | None
 
-_SAME = frozenset(
+_SAME = words(
     "Activation ActivityRegularization AlphaDropout BatchNormalization BatchNormalizationV1 "
     "BatchNormalizationV2 SyncBatchNormalization Dropout ELU GaussianDropout GaussianNoise "
     "GroupNormalization Identity LayerNormalization LeakyReLU Masking Normalization PReLU ReLU "
     "Rescaling Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D ThresholdedReLU "
-    "UnitNormalization SpectralNormalization".split()
+    "UnitNormalization SpectralNormalization"
 )
-_MERGES = frozenset("Add Average Maximum Minimum Multiply Subtract".split())
+_MERGES = words("Add Average Maximum Minimum Multiply Subtract")
 
 
 def output_shape(class_name: str, config: Config, inputs: Sequence[Shape | None]) -> Shape | None:
@@ -107,8 +108,8 @@ def _convolution(rank: int) -> Callable[[Config, Shape], Shape]:
         rate = _pair(config.get("dilation_rate", config.get("atrous_rate", 1)), rank)
         padding = str(config.get("padding", config.get("border_mode", "valid")))
         out = [
-            _window(*each, padding, r)
-            for *each, r in zip(sizes, kernel, stride, rate, strict=True)  # type: ignore[misc]
+            _window(size, k, s, padding, r)
+            for size, k, s, r in zip(sizes, kernel, stride, rate, strict=True)
         ]
         filters = config.get("filters", config.get("nb_filter"))
         if filters is None and channels is not None:
@@ -272,7 +273,8 @@ _RULES: dict[str, Callable[[Config, Shape], Shape | None]] = {
         for kind in ("Max", "Average")
         for rank in (1, 2, 3)
     },
-    **{name: _scaled for name in ("UpSampling2D", "BilinearUpsampling")},
+    "BilinearUpsampling": _scaled,
+    "UpSampling2D": _scaled,
     "ZeroPadding2D": _padded("padding", 1),
     "Cropping2D": _padded("cropping", -1),
     "Resizing": _resized,

@@ -8,9 +8,11 @@ Left out on purpose, though Keras has them: ``Lambda``, ``TFSMLayer``, ``TorchMo
 
 from __future__ import annotations
 
+from segdoctor.measures.words import words
+
 MODELS = frozenset({"Functional", "Model", "Sequential"})
 
-LAYERS = frozenset(
+LAYERS = words(
     """
     Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average
     AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization Bidirectional
@@ -28,7 +30,7 @@ LAYERS = frozenset(
     SpectralNormalization StackedRNNCells Subtract ThresholdedReLU TimeDistributed
     UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
     ZeroPadding3D
-    """.split()
+    """
 )
 
 # Other names of stock layers in files of older versions.
@@ -49,53 +51,53 @@ OLD_LAYER_NAMES = {
 
 # The operations that Keras 3 writes into a functional graph, by the last part of their module.
 OPERATIONS = {
-    "numpy": frozenset(
+    "numpy": words(
         """
         Absolute Add Amax Amin Arctan Average BroadcastTo Ceil Clip Concatenate Cos Divide Exp
         ExpandDims Expm1 Flip Floor GetItem Log Log10 Log1p Log2 Matmul Max Maximum Mean Min
         Minimum Moveaxis Multiply Negative OnesLike Pad Power Prod Reciprocal Repeat Reshape Roll
         Sin Split Sqrt Square Squeeze Stack Std Subtract Sum Swapaxes Tanh Tile Transpose
         TrueDivide Var Where ZerosLike
-        """.split()
+        """
     ),
-    "nn": frozenset(
+    "nn": words(
         """
         AveragePool Celu Elu Gelu HardSigmoid HardSilu LeakyRelu LogSigmoid LogSoftmax MaxPool
         Relu Relu6 Selu Sigmoid Silu Softmax Softplus Softsign
-        """.split()
+        """
     ),
     "image": frozenset({"Resize"}),
     "core": frozenset({"Cast", "Shape"}),
 }
 
-ACTIVATIONS = frozenset(
+ACTIVATIONS = words(
     """
     celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh
     leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink
     softmax softplus softsign sparse_plus sparsemax squareplus swish tanh tanh_shrink threshold
-    """.split()
+    """
 )
 
-INITIALIZERS = frozenset(
+INITIALIZERS = words(
     """
     Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer
     LecunNormal LecunUniform Ones Orthogonal OrthogonalInitializer RandomNormal RandomUniform
     TruncatedNormal VarianceScaling Zeros
-    """.split()
+    """
 )
-REGULARIZERS = frozenset("L1 L2 L1L2 OrthogonalRegularizer".split())
-CONSTRAINTS = frozenset("MaxNorm MinMaxNorm NonNeg UnitNorm".split())
+REGULARIZERS = words("L1 L2 L1L2 OrthogonalRegularizer")
+CONSTRAINTS = words("MaxNorm MinMaxNorm NonNeg UnitNorm")
 
-LOSSES = frozenset(
+LOSSES = words(
     """
     BinaryCrossentropy BinaryFocalCrossentropy CTC CategoricalCrossentropy
     CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge Circle
     CosineSimilarity Dice Hinge Huber KLDivergence LogCosh MeanAbsoluteError
     MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson
     SparseCategoricalCrossentropy SquaredHinge Tversky
-    """.split()
+    """
 )
-LOSS_FUNCTIONS = frozenset(
+LOSS_FUNCTIONS = words(
     """
     KLD MAE MAPE MSE MSLE bce binary_crossentropy binary_focal_crossentropy
     categorical_crossentropy categorical_focal_crossentropy categorical_hinge cosine_proximity
@@ -103,9 +105,9 @@ LOSS_FUNCTIONS = frozenset(
     kullback_leibler_divergence log_cosh logcosh mae mape mean_absolute_error
     mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error mse msle
     poisson sparse_categorical_crossentropy squared_hinge tversky
-    """.split()
+    """
 )
-METRICS = frozenset(
+METRICS = words(
     """
     AUC Accuracy BinaryAccuracy BinaryIoU CategoricalAccuracy F1Score FBetaScore FalseNegatives
     FalsePositives IoU Mean MeanIoU MeanMetricWrapper MeanRelativeError MeanTensor OneHotIoU
@@ -113,32 +115,32 @@ METRICS = frozenset(
     RootMeanSquaredError SensitivityAtSpecificity SparseCategoricalAccuracy
     SparseTopKCategoricalAccuracy SpecificityAtSensitivity Sum TopKCategoricalAccuracy
     TrueNegatives TruePositives
-    """.split()
+    """
 )
-METRIC_FUNCTIONS = frozenset(
+METRIC_FUNCTIONS = words(
     """
     acc accuracy binary_accuracy categorical_accuracy sparse_categorical_accuracy
     sparse_top_k_categorical_accuracy top_k_categorical_accuracy
-    """.split()
+    """
 )
-OPTIMIZERS = frozenset(
+OPTIMIZERS = words(
     """
     Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion LossScaleOptimizer Muon Nadam
     RMSprop SGD
-    """.split()
+    """
 )
-SCHEDULES = frozenset(
+SCHEDULES = words(
     """
     CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay PiecewiseConstantDecay
     PolynomialDecay WarmUp
-    """.split()
+    """
 )
 DTYPE_POLICIES = frozenset({"DTypePolicy", "Policy", "PolicyV1", "FloatDTypePolicy"})
 
 # Plain values that Keras 3 wraps in a class name; nothing is imported for them.
-VALUES = frozenset(
+VALUES = words(
     "__keras_tensor__ __tensor__ __numpy__ __tuple__ __bytes__ __ellipsis__ __slice__ "
-    "__complex__ TensorShape CompositeTensor".split()
+    "__complex__ TensorShape CompositeTensor"
 )
 
 

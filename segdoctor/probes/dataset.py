@@ -81,7 +81,7 @@ class FileUnreadable(Probe):
     )
     fix = "Fetch or export the file again, or take it out of the list."
     fine = "Grey, CMYK, 16-bit and rotated images are readable; bytes behind the end are harmless."
-    sources = "SECURITY.md 7; Pillow's Image.verify() accepts truncated JPEGs"
+    sources = "Pillow: Image.verify() accepts truncated JPEGs; python-pillow/Pillow Tests/images"
 
     shown: int = field(default=10, metadata={"doc": "files named in the finding; JSON names all"})
 

@@ -50,7 +50,7 @@ class ColourMapAsLabel(Probe):
     )
     fix = "Look each colour up and store its id; or read the ids of the palette PNG."
     fine = "One-hot labels of three classes; grey masks stored as RGB (three equal channels)."
-    sources = "tensorflow/tensorflow#28256; MEASURED: mIoU 0.046-0.047 with colours read as ids"
+    sources = "tensorflow/tensorflow#28256, #20028; isht7/pytorch-deeplab-resnet#41"
 
     share: float = field(
         default=0.9,
@@ -233,7 +233,7 @@ class ScaledLabels(Probe):
         "0 and 1 in floating point; 255 that is declared as void beside real classes; even ids "
         "that are all within the class list."
     )
-    sources = "FAULTS OUT-14, LAB-13, LAB-16; nicolov/segmentation_keras#33"
+    sources = "milesial/Pytorch-UNet#84; hlamba28/UNET-TGS#8; nicolov/segmentation_keras#33"
 
     def examine(
         self,

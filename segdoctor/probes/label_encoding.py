@@ -45,7 +45,7 @@ class LabelOutOfRange(Probe):
         "-1 that no one declared is IGN009. A head with another number of channels than a proper "
         "class list has ids is OUT008."
     )
-    sources = "tensorflow/models#8762-like threads; keras.losses.SparseCategoricalCrossentropy"
+    sources = "tensorflow/tensorflow#8484, #5932; divamgupta/image-segmentation-keras#43"
 
     inside_share: float = field(
         default=0.5,
@@ -123,12 +123,12 @@ class LabelOutOfRange(Probe):
             *(Evidence("a mask that holds such an id", path, where=path) for path in files),
         ]
         legal = classes - 1
+        yours = [int(value) for value in sorted(stray)[:3] if value == int(value) and value >= 0]
         code = (
-            "table = np.full(256, 255, np.uint8)      # whatever is not named becomes void\n"
-            f"table[[0, {ids_in_words(stray, 3).replace(' …', ',')}]] = [0, 1, 2]   # your ids → "
-            f"0 … {legal}\n"
+            f"table = np.full({int(max(values.histogram)) + 1}, 255, np.uint8)  # not named: void\n"
+            f"table[{[0, *yours]}] = {list(range(len(yours) + 1))}  # yours → 0 … {legal}\n"
             "y = table[y]\n"
-            "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)"
+            "loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=255)"
         )
         words = (
             f"Map the ids to 0 … {legal} when the masks are read; if some of them mean “no label”, "
@@ -228,7 +228,7 @@ class LabelsConstant(Probe):
         from segdoctor.measures.palettes import as_scaled
 
         for values in label_values(labels, scan, declared, head):
-            if values.kind == "unclear" or not values.histogram and values.kind != "onehot":
+            if values.kind == "unclear" or (not values.histogram and values.kind != "onehot"):
                 continue
             void = values.void_or_usual
             classes = [value for value in values.histogram if value != void]

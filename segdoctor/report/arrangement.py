@@ -200,7 +200,7 @@ def coverage(report: Report) -> tuple[str, ...]:
     }
     answers = [outcome.status for outcome in report.outcomes]
     return tuple(
-        f"{counted(answers.count(status), 'code')} {words}"  # type: ignore[arg-type]
+        f"{counted(answers.count(status), 'code')} {words}"
         for status, words in names.items()
         if status in answers
     )

@@ -127,8 +127,8 @@ def legend(
 def svg(figure: Figure) -> bytes:
     """The figure as SVG with text drawn as outlines, the same bytes for the same figure."""
     sink = io.BytesIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(sink, format="svg", metadata=nothing, bbox_inches="tight", pad_inches=0.04)  # type: ignore[arg-type]
+    nothing: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(sink, format="svg", metadata=nothing, bbox_inches="tight", pad_inches=0.04)
     return sink.getvalue()
 
 

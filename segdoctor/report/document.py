@@ -138,7 +138,7 @@ def _trial(trial: TrialRun) -> dict[str, Any]:
 
 def to_json(report: Report) -> str:
     """The document as text: ASCII only, so that any terminal and any pipe can take it."""
-    return json.dumps(to_document(report), indent=2, allow_nan=False) + "\n"
+    return json.dumps(to_document(report), indent=2, allow_nan=False)
 
 
 def schema() -> dict[str, Any]:

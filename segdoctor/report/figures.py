@@ -10,13 +10,12 @@ from segdoctor.core.clean import clean
 from segdoctor.report.arrangement import class_name
 from segdoctor.report.canvas import DARK, LIGHT, Theme, blank, drawing, svg
 from segdoctor.report.charts import (
-    class_shares,
     draw_batch_norms,
     draw_gradients,
-    draw_histogram,
     draw_loss,
     draw_miou,
 )
+from segdoctor.report.histogram import class_shares, draw_histogram
 from segdoctor.report.pictures import class_colours, void_label
 from segdoctor.report.report import Report
 

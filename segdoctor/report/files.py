@@ -8,12 +8,13 @@ import secrets
 from pathlib import Path
 
 from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
 from segdoctor.report.report import Report
 
 NAMES = ("report.json", "report.html", "report.png")
 
 
-class OutputError(ValueError):
+class OutputError(UserError):
     """The report cannot be written; the text is one line that says where and why."""
 
 
@@ -73,8 +74,8 @@ def save(report: Report, folder: str | os.PathLike[str]) -> tuple[str, ...]:
     try:
         _make(target, [])
         # What needs no drawing goes first: it is there even if a drawing fails.
-        write_whole(target / "report.json", to_json(report).encode("utf-8"))
-        write_whole(target / "report.html", to_html(report).encode("utf-8"))
+        write_whole(target / "report.json", f"{to_json(report)}\n".encode())
+        write_whole(target / "report.html", to_html(report).encode())
         write_whole(target / "report.png", one_page_png(report))
     except OSError as error:
         raise OutputError(_line(target, error)) from error

@@ -25,6 +25,7 @@ from segdoctor.report.arrangement import (
 )
 from segdoctor.report.figures import Drawn, figures
 from segdoctor.report.report import Report
+from segdoctor.report.tables import tables
 from segdoctor.report.wording import number, score
 
 # A report stays below 5 MB whatever was found; the JSON has everything.
@@ -36,9 +37,11 @@ _ROWS = 400
 _LOSS_WORDS = {
     "name": "the loss",
     "expects": "it expects",
+    "labels": "with labels as",
     "ignores": "it ignores",
     "head": "your model gives",
-    "labels": "your labels are",
+    "fed": "your labels are",
+    "value": "loss on the batch",
 }
 
 
@@ -105,7 +108,8 @@ def _context(report: Report) -> dict[str, Any]:
         "not_drawn": _not_drawn(report, drawn),
         "pictures": _pictures(report),
         "key": pictures.key(report),
-        "tables": [_table(given) for given in report.measured.get("tables") or ()],
+        "tables": tables(report),
+        "most_rows": _ROWS,
         "crashed": crashed(report),
         "unexamined": unexamined(report),
         "clear": with_status(report, "clear"),
@@ -185,32 +189,6 @@ def _pictures(report: Report) -> list[dict[str, Any]]:
         }
         for row in pictures.rows(report)
     ]
-
-
-def _table(given: Mapping[str, Any]) -> dict[str, Any]:
-    rows = [list(row) for row in given.get("rows", ())]
-    columns = [clean(column, 40) for column in given.get("columns", ())]
-    numeric = [
-        bool(rows) and all(_is_number(cell) for row in rows for cell in row[index : index + 1])
-        for index in range(len(columns))
-    ]
-    return {
-        "title": clean(given.get("title", ""), 80),
-        "columns": list(zip(columns, numeric, strict=True)),
-        "rows": [
-            [
-                ("" if cell is None else number(cell), right)
-                for cell, right in zip(row, numeric, strict=False)
-            ]
-            for row in rows[:_ROWS]
-        ],
-        "left": max(0, len(rows) - _ROWS),
-        "note": clean(given.get("note", ""), 300),
-    }
-
-
-def _is_number(cell: object) -> bool:
-    return cell is None or (isinstance(cell, (int, float)) and not isinstance(cell, bool))
 
 
 def _data(kind: str, content: bytes) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from segdoctor.core.clean import clean
-from segdoctor.report import charts, pictures
+from segdoctor.report import charts, histogram, pictures
 from segdoctor.report.arrangement import (
     Card,
     cards,
@@ -19,7 +20,7 @@ from segdoctor.report.arrangement import (
 )
 from segdoctor.report.canvas import LIGHT, drawing, png
 from segdoctor.report.report import Report
-from segdoctor.report.sheet import Sheet, width_of
+from segdoctor.report.sheet import Look, Sheet, width_of
 
 _WIDTH, _MARGIN = 10.0, 0.55
 _CARDS = 3
@@ -27,7 +28,18 @@ _ROWS = 2
 _TONES = {"error": "#a8301a", "warning": "#7d5700", "info": "#1d5f8f", "ok": "#1b6b43"}
 _STATUS = {"confirmed": "ok", "refuted": "error", "inconclusive": "warning"}
 
-Panel = tuple[str, Callable[[Any], None]]
+_MONO = Look(10, LIGHT.muted, mono=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A chart of the page; ``indent``, ``tall`` and ``below`` (for its legend) are inches."""
+
+    title: str
+    fill: Callable[[Any], None]
+    tall: float = 2.3
+    indent: float = 0.55
+    below: float = 0.6
 
 
 def one_page_png(report: Report) -> bytes:
@@ -39,16 +51,24 @@ def one_page_png(report: Report) -> bytes:
         return png(_page(report).figure(LIGHT.paper), dpi=140)
 
 
+def _quiet(size: float) -> Look:
+    return Look(size, LIGHT.muted)
+
+
+def _bold(size: float, colour: str = LIGHT.ink) -> Look:
+    return Look(size, colour, bold=True)
+
+
 def _page(report: Report) -> Sheet:
     page = Sheet(_WIDTH, _MARGIN, down=_MARGIN - 0.1)
     tone, words = state(report)
-    page.text(f"segdoctor {clean(report.kind)}", 10, LIGHT.ink, bold=True, advance=False)
-    page.text(clean(report.subject, 120), 10, LIGHT.muted, left=2.0, mono=True, most=1)
+    across = page.text(f"segdoctor {clean(report.kind)}", _bold(10), advance=False)
+    page.text(clean(report.subject, 120), _MONO, left=across + 0.16, most=1)
     page.space(0.2)
-    page.text(words.capitalize(), 12, _TONES[tone], bold=True)
-    page.text(headline(report), 18, LIGHT.ink, bold=True, most=6)
+    page.text(words.capitalize(), _bold(12, _TONES[tone]))
+    page.text(headline(report), _bold(18), most=6)
     page.space(0.05)
-    page.text(" · ".join(summary(report)), 11, LIGHT.muted)
+    page.text(" · ".join(summary(report)), _quiet(11))
     page.space(0.2)
     arranged = cards(report)
     for place, card in enumerate(arranged[:_CARDS], start=1):
@@ -57,7 +77,7 @@ def _page(report: Report) -> Sheet:
         rest = ", ".join(dict.fromkeys(card.code for card in arranged[_CARDS:]))
         page.rule(LIGHT.grid)
         page.space(0.12)
-        page.text(f"and {len(arranged) - _CARDS} more: {rest}", 11, LIGHT.muted, most=2)
+        page.text(f"and {len(arranged) - _CARDS} more: {rest}", _quiet(11), most=2)
         page.space(0.14)
     _panels(page, report)
     _examples(page, report)
@@ -65,7 +85,7 @@ def _page(report: Report) -> Sheet:
     page.space(0.12)
     versions = " · ".join(f"{clean(n, 30)} {clean(v, 30)}" for n, v in report.versions.items())
     facts = (" · ".join(coverage(report)), versions, f"seed {report.seed}")
-    page.text(" · ".join(fact for fact in facts if fact), 9, LIGHT.muted, most=2)
+    page.text(" · ".join(fact for fact in facts if fact), _quiet(9), most=2)
     return page
 
 
@@ -73,77 +93,95 @@ def _card(page: Sheet, place: int, card: Card) -> None:
     page.rule(LIGHT.grid)
     page.space(0.13)
     indent = 0.38
-    page.text(str(place), 13, LIGHT.muted, advance=False)
-    page.text(card.severity, 11, _TONES[card.severity], bold=True, right=True, advance=False)
-    across = page.text(card.code, 13, LIGHT.ink, left=indent, bold=True, mono=True, advance=False)
-    page.text(card.slug, 13, LIGHT.ink, left=indent + across + 0.14, bold=True, width=6.4, most=1)
+    page.text(str(place), _quiet(13), advance=False)
+    page.text(card.severity, _bold(11, _TONES[card.severity]), right=True, advance=False)
+    code = Look(13, LIGHT.ink, bold=True, mono=True)
+    across = page.text(card.code, code, left=indent, advance=False)
+    page.text(card.slug, _bold(13), left=indent + across + 0.14, width=6.4, most=1)
     page.space(0.03)
-    page.text(card.message, 12, LIGHT.ink, left=indent)
+    page.text(card.message, Look(12, LIGHT.ink), left=indent)
     page.space(0.05)
     for measure in card.measures[:2]:
         left = indent
-        limit = f"limit {measure.limit}" if measure.limit else ""
-        parts = ((measure.name, False, 60), (measure.value, True, 40), (limit, False, 40))
-        for text, bold, longest in parts:
-            shown, colour = clean(text, longest), LIGHT.ink if bold else LIGHT.muted
-            page.text(shown, 11.5, colour, left=left, bold=bold, most=1, width=9.0, advance=False)
-            left += width_of(shown, 11.5, bold, False) + 0.14
-        if measure.where and page.inner - left > 1.0:
-            page.text(measure.where, 10, LIGHT.muted, left=left, mono=True, most=1, advance=False)
+        for text, look in (
+            (measure.name, _quiet(11.5)),
+            (measure.value, _bold(11.5)),
+            (f"limit {measure.limit}" if measure.limit else "", _quiet(11.5)),
+            (measure.where, _MONO),
+        ):
+            room = min(page.inner - left, 4.4)
+            if text and room > 0.8:
+                across = page.text(text, look, left=left, width=room, most=1, advance=False)
+                left += across + 0.14
         page.space(0.235)
     if card.verdict_status:
-        colour = _TONES[_STATUS[card.verdict_status]]
-        across = page.text(card.verdict, 11.5, colour, left=indent, bold=True, advance=False)
-        page.text(card.verdict_reason, 11.5, LIGHT.ink, left=indent + across + 0.12, most=2)
+        look = _bold(11.5, _TONES[_STATUS[card.verdict_status]])
+        across = page.text(card.verdict, look, left=indent, advance=False)
+        reason = Look(11.5, LIGHT.ink)
+        page.text(card.verdict_reason, reason, left=indent + across + 0.12, most=2)
     if card.explained:
         explained = ", ".join(dict.fromkeys(below.code for below in card.explained))
-        page.text(f"explains {explained}", 11, LIGHT.muted, left=indent, most=1)
+        page.text(f"explains {explained}", _quiet(11), left=indent, most=1)
     page.space(0.15)
 
 
 def _panels(page: Sheet, report: Report) -> None:
     """The two charts that say most: the trial's, else what was measured."""
-    found: list[Panel] = []
     if any(run.curve for run in report.trials):
+        below = 0.55 + 0.19 * (min(len(report.trials), 6) + 1)
         found = [
-            ("Loss in the trial", lambda axes: charts.draw_loss(axes, report.trials, LIGHT)),
-            ("mIoU in the trial", lambda axes: charts.draw_miou(axes, report.trials, LIGHT)),
+            _Panel(
+                "Loss in the trial",
+                lambda axes: charts.draw_loss(axes, report.trials, LIGHT),
+                below=below,
+            ),
+            _Panel(
+                "mIoU in the trial",
+                lambda axes: charts.draw_miou(axes, report.trials, LIGHT),
+                below=below,
+            ),
         ]
     else:
-        void = pictures.void_label(report)
-        histogram = report.measured.get("histogram") or {}
-        names = {str(i): class_name(report, i) for i in histogram}
-        rows = charts.class_shares(
-            histogram, {i: name for i, name in names.items() if name != i}, void
-        )
-        if 0 < len(rows) <= 12:
-            colours = pictures.class_colours()
-            found.append(
-                (
-                    "What the masks hold",
-                    lambda axes: charts.draw_histogram(axes, rows, colours, void, LIGHT),
-                )
-            )
-        gradients = report.measured.get("gradients")
-        if gradients:
-            found.append(
-                (
-                    "Gradients along the network",
-                    lambda axes: charts.draw_gradients(axes, gradients, LIGHT),
-                )
-            )
+        found = _measured_panels(report)
     if not found:
         return
     page.rule(LIGHT.grid)
     page.space(0.16)
     width = (page.inner - 0.5) / 2
-    for place, (title, _) in enumerate(found):
-        page.text(title, 12, LIGHT.ink, left=place * (width + 0.5), bold=True, advance=False)
+    for place, panel in enumerate(found):
+        page.text(panel.title, _bold(12), left=place * (width + 0.5), advance=False)
     page.space(0.36)
-    below = 0.55 + 0.19 * (min(len(report.trials), 6) + 1 if report.trials else 2)
-    for place, (_, fill) in enumerate(found):
-        page.axes(place * (width + 0.5) + 0.55, width - 0.6, 2.3, _guarded(fill))
-    page.space(2.3 + below)
+    for place, panel in enumerate(found):
+        left = place * (width + 0.5) + panel.indent
+        page.axes(left, width - panel.indent - 0.05, panel.tall, _guarded(panel.fill))
+    page.space(max(panel.tall + panel.below for panel in found))
+
+
+def _measured_panels(report: Report) -> list[_Panel]:
+    found = []
+    void, pixels = pictures.void_label(report), report.measured.get("histogram") or {}
+    names = {str(i): class_name(report, i) for i in pixels}
+    rows = histogram.class_shares(pixels, {i: n for i, n in names.items() if n != i}, void)
+    colours, gradients = pictures.class_colours(), report.measured.get("gradients")
+    if rows:
+        found.append(
+            _Panel(
+                "What the masks hold",
+                lambda axes: histogram.draw_histogram(axes, rows, colours, void, LIGHT),
+                tall=0.24 * len(rows) + 0.1,
+                indent=1.1,
+                below=0.2,
+            )
+        )
+    if gradients:
+        found.append(
+            _Panel(
+                "Gradients along the network",
+                lambda axes: charts.draw_gradients(axes, gradients, LIGHT),
+                below=0.9,
+            )
+        )
+    return found
 
 
 def _guarded(fill: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -172,15 +210,8 @@ def _examples(page: Sheet, report: Report) -> None:
     for tiles in rows:
         for place, tile in enumerate(tiles):
             left = place * (width + gap)
-            page.text(
-                tile.caption.removeprefix("prediction: "),
-                10,
-                LIGHT.muted,
-                left=left,
-                width=width,
-                most=1,
-                advance=False,
-            )
+            caption = tile.caption.removeprefix("prediction: ")
+            page.text(caption, _quiet(10), left=left, width=width, most=1, advance=False)
         page.space(0.24)
         heights = [width * tile.pixels.shape[0] / tile.pixels.shape[1] for tile in tiles]
         for place, tile in enumerate(tiles):
@@ -203,12 +234,12 @@ def _key(page: Sheet, report: Report) -> None:
     left = 0.0
     for swatch in pictures.key(report, _ROWS):
         name = clean(swatch.name, 24)
-        wide = 0.2 + width_of(name, 10, False, False) + 0.22
+        wide = 0.2 + width_of(name, _quiet(10)) + 0.22
         if left + wide > page.inner:
             page.space(0.24)
             left = 0.0
         page.axes(left, 0.13, 0.175, _swatch(swatch.colour))
-        page.text(name, 10, LIGHT.ink, left=left + 0.2, most=1, advance=False)
+        page.text(name, Look(10, LIGHT.ink), left=left + 0.2, most=1, advance=False)
         left += wide
     page.space(0.24 if not math.isclose(left, 0.0) else 0.0)
 

@@ -33,6 +33,7 @@ class Report:
     timings: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seed: int = 0
+    raw: Any = field(default=None, repr=False, compare=False)  # ModelFacts or ScanFacts, for tables
 
     @property
     def codes(self) -> frozenset[str]:

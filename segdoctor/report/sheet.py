@@ -15,52 +15,62 @@ if TYPE_CHECKING:
 POINTS = 72.0  # points in an inch
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How text is set: ``size`` in points."""
+
+    size: float
+    colour: str
+    bold: bool = False
+    mono: bool = False
+
+    def font(self) -> Any:
+        """The font of Matplotlib's own that this is."""
+        from matplotlib.font_manager import FontProperties
+
+        return FontProperties(
+            family="DejaVu Sans Mono" if self.mono else "DejaVu Sans",
+            size=self.size,
+            weight="bold" if self.bold else "normal",
+        )
+
+
 @lru_cache(maxsize=8192)
-def width_of(text: str, size: float, bold: bool, mono: bool) -> float:
-    """Width in inches of ``text`` set in ``size`` points."""
+def width_of(text: str, look: Look) -> float:
+    """Width of ``text`` in inches."""
     from matplotlib.textpath import TextToPath
 
-    width, _, _ = TextToPath().get_text_width_height_descent(
-        text, _font(size, bold, mono), ismath=False
-    )
+    width, _, _ = TextToPath().get_text_width_height_descent(text, look.font(), ismath=False)
     return float(width) / POINTS
 
 
-def _font(size: float, bold: bool, mono: bool) -> Any:
-    from matplotlib.font_manager import FontProperties
-
-    return FontProperties(
-        family="DejaVu Sans Mono" if mono else "DejaVu Sans",
-        size=size,
-        weight="bold" if bold else "normal",
-    )
-
-
-def wrapped(text: str, width: float, size: float, bold: bool, mono: bool, most: int) -> list[str]:
+def wrapped(text: str, width: float, look: Look, most: int) -> list[str]:
     """``text`` in lines of at most ``width`` inches, at most ``most`` of them."""
     lines: list[str] = []
     line = ""
     for word in text.split():
-        for piece in _pieces(word, width, size, bold, mono):
+        for piece in _pieces(word, width, look):
             tried = f"{line} {piece}".strip()
-            if line and width_of(tried, size, bold, mono) > width:
+            if line and width_of(tried, look) > width:
                 lines.append(line)
                 tried = piece
             line = tried
+        if len(lines) > most:
+            break
     lines.append(line)
     if len(lines) <= most:
         return lines
     last = lines[most - 1]
-    while last and width_of(f"{last} …", size, bold, mono) > width:
+    while last and width_of(f"{last} …", look) > width:
         last = last[:-1]
     return [*lines[: most - 1], f"{last.rstrip()} …"]
 
 
-def _pieces(word: str, width: float, size: float, bold: bool, mono: bool) -> list[str]:
+def _pieces(word: str, width: float, look: Look) -> list[str]:
     """``word`` itself, or parts of it where it is wider than a line."""
-    if width_of(word, size, bold, mono) <= width:
+    if width_of(word, look) <= width:
         return [word]
-    fits = max(1, int(len(word) * width / width_of(word, size, bold, mono)) - 1)
+    fits = max(1, int(len(word) * width / width_of(word, look)) - 1)
     return [word[start : start + fits] for start in range(0, len(word), fits)]
 
 
@@ -85,48 +95,35 @@ class Sheet:
     def text(
         self,
         text: str,
-        size: float,
-        colour: str,
+        look: Look,
         *,
         left: float = 0.0,
         width: float | None = None,
-        bold: bool = False,
-        mono: bool = False,
         most: int = 3,
         advance: bool = True,
         right: bool = False,
     ) -> float:
         """Set ``text`` at ``left`` inches from the margin; returns the width of its last line."""
         room = self.inner - left if width is None else width
-        height = 1.42 * size / POINTS
         start, line = self.down, ""
-        for line in wrapped(text, room, size, bold, mono, most):
-            self._put(line, size, colour, left, bold, mono, room if right else None)
-            self.down += height
+        for line in wrapped(text, room, look, most):
+            self._put(line, look, left, room if right else None)
+            self.down += 1.42 * look.size / POINTS
         if not advance:
             self.down = start
-        return width_of(line, size, bold, mono)
+        return width_of(line, look)
 
-    def _put(
-        self,
-        line: str,
-        size: float,
-        colour: str,
-        left: float,
-        bold: bool,
-        mono: bool,
-        flush: float | None,
-    ) -> None:
+    def _put(self, line: str, look: Look, left: float, flush: float | None) -> None:
         across = self.margin + left + (flush or 0.0)
-        base = self.down + 1.08 * size / POINTS
+        base = self.down + 1.08 * look.size / POINTS
 
         def draw(figure: Figure, height: float) -> None:
             figure.text(
                 across / self.width,
                 1 - base / height,
                 line,
-                color=colour,
-                fontproperties=_font(size, bold, mono),
+                color=look.colour,
+                fontproperties=look.font(),
                 ha="left" if flush is None else "right",
                 va="baseline",
                 parse_math=False,

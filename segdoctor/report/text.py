@@ -21,6 +21,7 @@ from segdoctor.report.arrangement import (
     unexamined,
 )
 from segdoctor.report.report import Report
+from segdoctor.report.tables import tables
 from segdoctor.report.wording import counted, first_sentence, number, score
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _MEASURES = 4
 _EXPLAINED = 8
 _REASONS = 12
 _ROWS = 24
+_INSPECTED = 1000  # the table is what was asked for
 _WIDEST = 100
 
 
@@ -235,40 +237,28 @@ def _trials(report: Report, show: Any) -> None:
 
 
 def _tables(report: Report, show: Any) -> None:
-    """The plain tables of ``measured["tables"]``, such as the layers of ``inspect``."""
     from rich import box
     from rich.table import Table
 
-    for given in report.measured.get("tables") or ():
-        rows = list(given.get("rows", ()))
-        most = _ROWS if report.kind == "check" else 1000
+    most = _ROWS if report.kind == "check" else _INSPECTED
+    for given in tables(report):
         table = Table(
-            title=_line((clean(given.get("title", ""), 80), "bold")),
+            title=_line((given.title, "bold")),
             title_justify="left",
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
             show_edge=False,
             pad_edge=False,
         )
-        for index, column in enumerate(given.get("columns", ())):
-            numeric = bool(rows) and all(_is_number(row[index : index + 1]) for row in rows)
-            table.add_column(
-                _line(clean(column, 40)), overflow="fold", justify="right" if numeric else "left"
-            )
-        for row in rows[:most]:
-            table.add_row(*(_line("" if cell is None else number(cell)) for cell in row))
+        for column, numeric in zip(given.columns, given.numeric, strict=True):
+            table.add_column(_line(column), overflow="fold", justify="right" if numeric else "left")
+        for row in given.rows[:most]:
+            table.add_row(*(_line(cell) for cell in row))
         show("", table)
-        if len(rows) > most:
-            show(_line((f"and {counted(len(rows) - most, 'more row')}", "dim")))
-        if given.get("note"):
-            show(_line((clean(given["note"], 300), "dim")))
-
-
-def _is_number(cells: Sequence[object]) -> bool:
-    return all(
-        cell is None or (isinstance(cell, (int, float)) and not isinstance(cell, bool))
-        for cell in cells
-    )
+        if len(given.rows) > most:
+            show(_line((f"and {counted(len(given.rows) - most, 'more row')}", "dim")))
+        if given.note:
+            show(_line((given.note, "dim")))
 
 
 def _rest(report: Report, show: Any) -> None:

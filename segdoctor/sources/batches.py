@@ -36,9 +36,11 @@ class Taken:
     notes: tuple[str, ...] = ()
 
 
-def batch_from_arrays(data: Any, *, batch_size: int | None = None) -> Batch:
-    """The first batch of whatever the user gives as data; see :func:`take_batches`."""
-    return take_batches(data, 1, batch_size=batch_size).batches[0]
+def batch_from_arrays(data: Any, *, batch_size: int | None = None) -> tuple[Batch, tuple[str, ...]]:
+    """The first batch of whatever the user gives as data, and what is to be said of taking it;
+    see :func:`take_batches`."""
+    taken = take_batches(data, 1, batch_size=batch_size)
+    return taken.batches[0], taken.notes
 
 
 def take_batches(data: Any, count: int = 1, *, batch_size: int | None = None) -> Taken:
@@ -144,13 +146,12 @@ def _is_array(value: Any) -> bool:
 
 def _batch(item: Any, kind: str) -> Batch:
     x, y, weight = _parts(item, kind)
-    source = "dataset" if kind in ("tf.data", "PyDataset") else kind
     # Copies: a generator may hand out the same buffer again.
     return Batch(
         x=np.array(x),
         y=np.array(y),
         sample_weight=None if weight is None else np.array(weight),
-        source=source,
+        source="dataset",
     )
 
 

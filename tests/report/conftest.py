@@ -18,7 +18,9 @@ from segdoctor.report.report import Report
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \u202egnp.exe <script>alert('1')</script> \"quoted\" $x_1^{$"
 
 
-def outcomes(findings: tuple[Finding, ...], examined: tuple[str, ...] = ("BN", "OUT", "IGN", "LBL", "GRAD")):
+def outcomes(
+    findings: tuple[Finding, ...], examined: tuple[str, ...] = ("BN", "OUT", "IGN", "LBL", "GRAD")
+):
     answers = []
     for code, entry in CATALOGUE.items():
         own = tuple(f for f in findings if f.code == code)
@@ -26,11 +28,15 @@ def outcomes(findings: tuple[Finding, ...], examined: tuple[str, ...] = ("BN", "
             answers.append(Outcome(code, "fired", "", own, 0.01))
         elif code == "BN007":
             answers.append(
-                Outcome(code, "not examined", "the planned epochs are not known (--epochs would tell)")
+                Outcome(
+                    code, "not examined", "the planned epochs are not known (--epochs would tell)"
+                )
             )
         elif code in ("BN002",):
             answers.append(
-                Outcome(code, "not examined", "the batch size is not known (--batch-size would tell)")
+                Outcome(
+                    code, "not examined", "the batch size is not known (--batch-size would tell)"
+                )
             )
         elif entry.family in examined:
             answers.append(Outcome(code, "clear", "", (), 0.001))
@@ -103,7 +109,7 @@ def measured() -> dict:
             {
                 "layer": f"block_{index}/bn",
                 "trainable": not frozen,
-                "training_mode": "batch" if frozen and index < 12 or not frozen else "moving",
+                "training_mode": "batch" if (frozen and index < 12) or not frozen else "moving",
                 "inference_mode": "moving",
                 "mean_gap": float(abs(rng.normal(2.4 if index < 12 else 0.2, 0.1))),
                 "variance_gap": float(abs(rng.normal(1.1 if index < 12 else 0.1, 0.05))),
@@ -127,8 +133,10 @@ def measured() -> dict:
             "name": "CategoricalCrossentropy(from_logits=True)",
             "expects": "logits",
             "head": "softmax (sums to 1 over 21 channels)",
-            "labels": "one-hot, 21 channels, void rows all zero",
+            "labels": "one-hot",
+            "fed": "ids 0, 5, 9, 15 and 255",
             "ignores": "nothing",
+            "value": 3.0412,
         },
         "class_names": {"0": "background", "5": "bottle", "15": "person"},
     }
@@ -144,12 +152,14 @@ def sick_findings() -> tuple[Finding, ...]:
             "12 of 24 frozen BatchNormalization layers normalise with the statistics of the batch "
             "when fit calls the model.",
             (
-                Evidence("frozen BN on batch statistics", 12, 0, "layers", "block_0/bn … block_11/bn"),
+                Evidence(
+                    "frozen BN on batch statistics", 12, 0, "layers", "block_0/bn … block_11/bn"
+                ),
                 Evidence("output gap, training against inference", 2.413, 0.25, "", "block_0/bn"),
                 Evidence("share of the gap left after recalibration", 0.9312, 0.1, "share"),
             ),
             Fix(
-                "Call the frozen backbone in inference mode, so that it uses what it was trained with.",
+                "Call the frozen backbone in inference mode, with the statistics of its training.",
                 "backbone.trainable = False\n"
                 "features = backbone(inputs, training=False)\n"
                 "if True:\n    model.compile(optimizer, loss)  # compile again after freezing",

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from segdoctor.sources.model_file.bounded_json import MAX_BYTES
 from segdoctor.sources.model_file.errors import ModelFileError
@@ -60,7 +60,7 @@ def read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
 
 
 @contextmanager
-def weights_stream(path: Path) -> Iterator[tuple[BinaryIO, int] | None]:
+def weights_stream(path: Path) -> Iterator[tuple[Any, int] | None]:
     """``(stream, size)`` of the weights; None if there are none.
 
     Keras stores this member as it is, so it is read in place (1 s against 16 s for reading
@@ -154,6 +154,6 @@ class _View(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         wanted = min(len(buffer), max(self._size - self._at, 0))
         self._raw.seek(self._start + self._at)
-        read = self._raw.readinto(memoryview(buffer)[:wanted])  # type: ignore[attr-defined]
+        read: int = self._raw.readinto(memoryview(buffer)[:wanted])  # type: ignore[attr-defined]
         self._at += read
         return read

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from segdoctor.measures.words import words
+
 KNOWN_CLASSES = {
     "BilinearUpsampling": "Resize(bilinear, align_corners=True)",
     "relu6": "ReLU(6)",
@@ -12,14 +14,14 @@ KNOWN_CLASSES = {
 KNOWN_FUNCTIONS = {"relu6": "ReLU(6)"}
 
 # tf.keras 2 operations in a functional graph, by the name they are stored under.
-KNOWN_OPERATIONS = frozenset(
+KNOWN_OPERATIONS = words(
     """
     __operators__.add __operators__.sub __operators__.mul __operators__.truediv
-    __operators__.getitem math.add math.subtract math.multiply math.divide math.truediv
+    math.add math.subtract math.multiply math.divide math.truediv
     math.reduce_mean math.reduce_sum math.reduce_max math.sigmoid nn.relu nn.relu6 nn.softmax
     nn.sigmoid concat expand_dims reshape image.resize compat.v1.image.resize
     compat.v1.image.resize_bilinear
-    """.split()
+    """
 )
 
 

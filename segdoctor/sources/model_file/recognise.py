@@ -73,10 +73,8 @@ def _something_else(head: bytes) -> tuple[str, str]:
             " damaged)",
             "download it again in binary mode; it cannot be repaired",
         )
-    if (
-        head[:1] == b"\x80"
-        and head[1:2] in b"\x02\x03\x04\x05"
-        or head.startswith((b"(d", b"cposix"))
+    if (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05") or head.startswith(
+        (b"(d", b"cposix")
     ):
         return "a Python pickle, which runs code when it is opened; it was not opened", _EXPORT
     if head[4:8] == b"TFL3":

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_ONE_KERNEL = frozenset(
+from segdoctor.measures.words import words
+
+_ONE_KERNEL = words(
     "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Dense DepthwiseConv1D "
-    "DepthwiseConv2D EinsumDense".split()
+    "DepthwiseConv2D EinsumDense"
 )
 _CENTRED = frozenset({"GroupNormalization", "LayerNormalization"})
 _NAMES = {

@@ -15,6 +15,7 @@ from typing import Any
 from segdoctor.core.clean import clean
 from segdoctor.core.model_facts import CodeItem
 from segdoctor.measures import stock_names as stock
+from segdoctor.measures.words import words
 from segdoctor.sources.model_file.known_code import (
     KNOWN_CLASSES,
     KNOWN_FUNCTIONS,
@@ -29,9 +30,9 @@ _CLASSES = frozenset().union(
 )
 _FUNCTIONS = stock.ACTIVATIONS | stock.LOSS_FUNCTIONS | stock.METRIC_FUNCTIONS
 # Stock classes that run code or open files named in the configuration, in files without modules.
-_DANGEROUS = frozenset(
+_DANGEROUS = words(
     "FlaxLayer Hashing IntegerLookup JaxLayer StringLookup TFSMLayer TextVectorization "
-    "TorchModuleWrapper".split()
+    "TorchModuleWrapper"
 )
 _OWN_PACKAGES = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 _MERELY_NAMED = (None, "", "__main__", "builtins")
@@ -64,7 +65,7 @@ def vet(config: Any, compiled: Any = None, at_hand: Iterable[str] = ()) -> Vette
     config, compiled : parsed JSON of the file.
     at_hand : names of classes and functions that the user gave; they need no code of the file.
     """
-    walk = _Walk(frozenset(at_hand))
+    walk = _Walk(frozenset(at_hand), config)
     walk.value(config, "", False)
     walk.value(compiled, "compile settings", True)
     return Vetted(
@@ -77,6 +78,7 @@ def vet(config: Any, compiled: Any = None, at_hand: Iterable[str] = ()) -> Vette
 @dataclass(slots=True)
 class _Walk:
     given: frozenset[str]
+    model: Any
     code: list[CodeItem] = field(default_factory=list)
     not_at_hand: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -87,7 +89,7 @@ class _Walk:
                 self.value(item, where, compiling)
         elif isinstance(value, Mapping):
             if "class_name" in value:
-                where = _place(where, value)
+                where = _place(where, value) if value is not self.model else ""
                 if not self._object(value, where, compiling):
                     return
             self._entries(value, where, compiling)
@@ -128,7 +130,7 @@ class _Walk:
         self, name: str, module: str | None, registered: Any, where: str, compiling: bool
     ) -> None:
         plain = stock.base_name(name)
-        custom = isinstance(registered, str) and ">" in registered or ">" in name
+        custom = (isinstance(registered, str) and ">" in registered) or ">" in name
         if foreign := _foreign(module):
             self._add("module", f"{foreign}.{name}", where)
         elif name.startswith("__") or plain in _DANGEROUS:
@@ -177,8 +179,6 @@ class _Walk:
     def _operation(self, name: str, value: Mapping[str, Any], where: str) -> None:
         settings = value.get("config")
         function = settings.get("function") if isinstance(settings, Mapping) else None
-        if name == "SlicingOpLambda" and function in (None, "__operators__.getitem"):
-            function = "__operators__.getitem"
         if function not in KNOWN_OPERATIONS:
             self._add("TensorFlow operation", str(function or name), where)
 

@@ -22,7 +22,7 @@ from segdoctor.sources.voc.layout import find_layout
 from segdoctor.sources.voc.mask_file import read_mask
 from segdoctor.sources.voc.pairs import collect_pairs
 
-Progress = Callable[[str, int, int], object]
+Progress = Callable[[int, int, str], object]
 
 _SAMPLE = 300
 _CHUNK = 16
@@ -80,7 +80,7 @@ def scan_folder(
     ignore_label : int, False or None
         Declared by the user; None: 255 in a VOC layout, else unknown.
     progress : callable, optional
-        Called with ``(stage, done, total)``.
+        Called with ``(done, total, what)``.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def _see_all(
                     for following in _first(chunks, 1):
                         waiting.add(pool.submit(_see_chunk, jobs, following, limit, stop))
                 if done and progress is not None:
-                    progress("reading images and masks", done_pairs, total)
+                    progress(done_pairs, total, "images and masks")
         except KeyboardInterrupt:
             interrupted = True
             stop.set()

@@ -1,0 +1,246 @@
+"""The three calls: examine a run, read a model file, read a data set."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from segdoctor.core.catalogue import codes_matching
+from segdoctor.core.errors import UserError
+from segdoctor.core.run import Trial
+from segdoctor.examination.request import Request, Say, silent
+from segdoctor.report.report import Report
+
+_FAIL_ON = ("error", "warning", "never")
+
+
+def check(
+    model: Any,
+    data: Any = None,
+    *,
+    loss: Any = None,
+    optimizer: Any = None,
+    metrics: Any = None,
+    num_classes: int | None = None,
+    ignore_label: int | bool | None = None,
+    preprocess: str | None = None,
+    class_weight: Any = None,
+    epochs: int | None = None,
+    steps_per_epoch: int | None = None,
+    batch_size: int | None = None,
+    from_logits: bool | None = None,
+    learning_rate: float | None = None,
+    freeze: int | str | None = None,
+    label_map: str | Mapping[Any, int] | None = None,
+    labels: str | None = None,
+    resize: str = "fit",
+    split: str | None = None,
+    val_split: str | None = None,
+    masks: str | None = None,
+    keras: str | None = None,
+    arch: str | None = None,
+    objects: str | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    trial: Trial | str | bool = "auto",
+    select: str | Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
+    trust: bool = False,
+    fail_on: str = "error",
+    seed: int = 0,
+    out: str | None = None,
+    progress: Say = silent,
+) -> Report:
+    """Examine a training run, say which faults it has, and try the fix.
+
+    Parameters
+    ----------
+    model : keras.Model, or path
+        A built model (Keras 3 or tf_keras), or a ``.h5`` / ``.keras`` file. A live model is as it
+        was afterwards: weights, statistics, flags, optimizer, compile and random state.
+    data : path, arrays, data set or generator, optional
+        A VOC folder; ``(x, y)`` or ``(x, y, sample_weight)`` with x (B, H, W, channels) and y ids
+        (B, H, W), (B, H, W, 1) or one-hot (B, H, W, C); a ``tf.data.Dataset``, ``PyDataset``, or
+        generator of batches. Without it only the graph and the weights are examined.
+    loss, optimizer, metrics : optional
+        As for ``compile``. Default: what the model was compiled with.
+    num_classes : int, optional
+    ignore_label : int or False, optional
+        None: found out; an int: declared; False: there is none.
+    preprocess : {"tf", "caffe", "torch", "unit", "none"}, optional
+        How the folder's images are scaled; given, it is judged.
+    freeze : int or str, optional
+        Freeze the first N layers, all up to a layer's name, all that begin so, or ``"bn"``.
+    label_map : str or dict, optional
+        ``"15=1,*=0"``: ids not listed stay unless ``*`` is given.
+    labels : {"ids", "onehot", "onehot-zero", "onehot-255"}, optional
+        How the folder's masks are encoded by your pipeline; given, it is judged.
+    trial : "auto", False or Trial
+        The overfit trial.
+    select, ignore : codes, families or slugs
+    trust : bool
+        Let code in a model file run.
+    fail_on : {"error", "warning", "never"}
+        From which severity on ``exit_code`` is 1.
+    out : folder, optional
+        Tested for writing before work begins; :meth:`Report.save` writes there.
+
+    Returns
+    -------
+    Report
+        Findings never raise; a refusal has ``exit_code`` 4.
+
+    Raises
+    ------
+    UserError
+        A ``ValueError`` of one line for an argument that cannot be: a missing file, an unknown
+        code, a loss that does not exist.
+    """
+    from segdoctor.examination.reporting import report_of
+    from segdoctor.examination.stages import Examination
+    from segdoctor.report.files import check_writable
+
+    if fail_on not in _FAIL_ON:
+        raise UserError(f"fail_on: expected one of {', '.join(_FAIL_ON)}, received {fail_on!r}")
+    request = Request(
+        model=model,
+        data=data,
+        loss=loss,
+        from_logits=from_logits,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        metrics=metrics,
+        num_classes=num_classes,
+        ignore_label=ignore_label,
+        preprocess=preprocess,
+        class_weight=class_weight,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        batch_size=batch_size,
+        freeze=freeze,
+        label_map=label_map,
+        labels=labels,
+        resize=resize,
+        split=split,
+        val_split=val_split,
+        masks=masks,
+        keras=keras,
+        arch=arch,
+        objects=objects,
+        custom_objects=dict(custom_objects or {}),
+        trust=trust,
+        device=device,
+        trial=_trial(trial),
+        select=_names(select),
+        ignore=_names(ignore),
+        fail_on=fail_on,
+        out=out,
+        seed=seed,
+        say=progress,
+    )
+    examination = Examination(request)
+    if out is not None:
+        check_writable(out)
+    start = time.perf_counter()
+    examination.examine()
+    examination.timings["total"] = time.perf_counter() - start
+    return report_of(examination)
+
+
+def inspect(
+    path: str | os.PathLike[str],
+    *,
+    select: str | Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
+    fail_on: str = "error",
+    out: str | None = None,
+    seed: int = 0,
+) -> Report:
+    """Read a ``.h5`` or ``.keras`` file as data: graph, weights, batch norm, compile settings.
+
+    Nothing in the file is run and TensorFlow is not imported.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read; one line says why.
+    """
+    from segdoctor.examination.static import inspected
+    from segdoctor.report.files import check_writable
+
+    chosen = _chooser(select, ignore)
+    if out is not None:
+        check_writable(out)
+    return inspected(os.fspath(path), chosen, fail_on=fail_on, seed=seed)
+
+
+def scan(
+    folder: str | os.PathLike[str],
+    *,
+    num_classes: int | None = None,
+    ignore_label: int | bool | None = None,
+    label_map: str | Mapping[Any, int] | None = None,
+    split: str | None = None,
+    val_split: str | None = None,
+    masks: str | None = None,
+    deep: bool = False,
+    select: str | Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
+    fail_on: str = "error",
+    out: str | None = None,
+    seed: int = 0,
+    progress: Say = silent,
+) -> Report:
+    """Read a data set folder: pairs, splits, masks' ids. TensorFlow is not imported.
+
+    Raises
+    ------
+    UserError
+        If there is no data set in the folder; one line says what was expected.
+    """
+    from segdoctor.examination.static import scanned
+    from segdoctor.report.files import check_writable
+
+    chosen = _chooser(select, ignore)
+    if out is not None:
+        check_writable(out)
+    return scanned(
+        os.fspath(folder),
+        chosen,
+        fail_on=fail_on,
+        seed=seed,
+        num_classes=num_classes,
+        ignore_label=ignore_label,
+        progress=progress,
+        options={
+            "label_map": label_map,
+            "split": split,
+            "val_split": val_split,
+            "masks": masks,
+            "deep": deep,
+        },
+    )
+
+
+def _chooser(select: str | Iterable[str], ignore: str | Iterable[str]) -> Callable[[str], bool]:
+    return Request(model=None, select=_names(select), ignore=_names(ignore)).chooser()
+
+
+def _names(codes: str | Iterable[str]) -> tuple[str, ...]:
+    chosen = tuple(codes.split(",")) if isinstance(codes, str) else tuple(codes)
+    codes_matching(chosen)
+    return chosen
+
+
+def _trial(trial: Trial | str | bool) -> Trial | None:
+    if isinstance(trial, Trial):
+        if trial.budget_s <= 0:
+            raise UserError(f"trial: expected a budget above 0 s, received {trial.budget_s}")
+        return trial
+    if trial == "auto" or trial is True:
+        return Trial()
+    if trial is False or trial is None or trial == "off":
+        return None
+    raise UserError(f"trial: expected 'auto', False or a segdoctor.Trial, received {trial!r}")

@@ -1,0 +1,154 @@
+"""From an examination to the report of it: plain tables, pictures, versions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
+from segdoctor.core.trace import Missing, Trace
+from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
+from segdoctor.examination import verdict
+from segdoctor.examination.stages import Examination
+from segdoctor.examination.versions import versions
+from segdoctor.probes import PROBES, SECOND_PASS
+from segdoctor.report.report import Report
+
+_PICTURES = 4
+
+
+def report_of(done: Examination) -> Report:
+    """The report of an examination, finished or interrupted."""
+    trials = done.trials()
+    decisive = () if done.proof is None else done.proof.decisive
+    settled = done.request.trial is None or bool(trials)
+    exact_only = all(f.code in verdict.EXACT for f in verdict.leading_errors(done.findings))
+    diagnosis = None
+    if not done.interrupted and (done.request.trial is not None or exact_only):
+        diagnosis = verdict.diagnosis_of(
+            done.findings, decisive, complete=settled and done.opened.model is not None
+        )
+    return Report(
+        kind="check",
+        subject=str(done.facts.get("model", "")),
+        exit_code=verdict.exit_code_of(
+            done.findings,
+            done.outcomes,
+            fail_on=done.request.fail_on,
+            interrupted=done.interrupted,
+            refused=done.opened.refused,
+            incomplete=False,
+        ),
+        findings=done.findings,
+        outcomes=done.outcomes,
+        diagnosis=diagnosis,
+        headline=_headline(done, diagnosis, trials),
+        trials=trials,
+        run=dict(done.facts),
+        measured=measured(done.trace, done),
+        pictures=_pictures(done),
+        versions=versions(),
+        timings=dict(done.timings),
+        notes=tuple(dict.fromkeys(done.notes)),
+        seed=done.request.seed,
+    )
+
+
+def _headline(
+    done: Examination, diagnosis: tuple[str, ...] | None, trials: tuple[TrialRun, ...]
+) -> str:
+    if done.opened.refused:
+        return (
+            "The file carries code that loading it would run: it was not run, and the model was "
+            "not examined further. If you trust it, --trust opens it."
+        )
+    return verdict.headline_of(done.findings, diagnosis, trials, "run")
+
+
+def measured(trace: Trace, done: Examination) -> dict[str, Any]:
+    """The plain tables that the figures draw; a table that was not measured is left out."""
+    tables: dict[str, Any] = {"absent": {}}
+    for name, field in (("gradients", "gradients"), ("batch_norms", "bn_observed")):
+        value = trace.get(field)
+        if isinstance(value, Missing):
+            tables["absent"][name] = str(value)
+        elif value:
+            tables[name] = [_plain(asdict(row)) for row in value]  # type: ignore[attr-defined]
+    if done.scan is not None and done.scan.histogram:
+        tables["histogram"] = {str(k): v for k, v in sorted(done.scan.histogram.items())}
+    elif done.exam is not None:
+        ids, counts = np.unique(done.exam.ids, return_counts=True)
+        tables["histogram"] = {str(int(i)): int(n) for i, n in zip(ids, counts, strict=True)}
+    declared = trace.get("declared")
+    if isinstance(declared, Declared) and declared.ignore_label is not None:
+        void = declared.ignore_label
+        tables["void"] = None if void is False else int(void)
+    loss = _loss_table(trace)
+    if loss:
+        tables["loss"] = loss
+    if done.as_loaded:
+        tables["as_loaded"] = done.as_loaded
+    codes = [finding.code for finding in done.findings]
+    tables["pages"] = verdict.pages(codes, (*PROBES, *SECOND_PASS))
+    return tables
+
+
+def _loss_table(trace: Trace) -> dict[str, Any]:
+    """Your loss expects …, your model gives …, your labels are …"""
+    contract, head, run = (trace.get(n) for n in ("loss_contract", "head", "loss_as_run"))
+    table: dict[str, Any] = {}
+    if isinstance(contract, LossContract):
+        table |= {
+            "name": contract.name,
+            "expects": contract.prediction,
+            "labels": contract.labels,
+            "ignores": ", ".join(str(label) for label in contract.ignores) or "nothing",
+        }
+    if isinstance(head, HeadFacts):
+        table["head"] = f"{head.kind}, {head.channels} channels"
+    if isinstance(run, LossAsRun) and run.value is not None:
+        table["value"] = round(run.value, 4) if math.isfinite(run.value) else None
+    return table
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+
+
+def _pictures(done: Examination) -> tuple[Picture, ...]:
+    """Examples with their labels and what each run predicts at the end of its trial."""
+    if done.exam is None or done.fed is None or done.proof is None:
+        return ()
+    batch = done.fed.batch
+    raw = done.fed.redraw("none").x if done.fed.redraw else batch.x
+    pictures = []
+    for index in range(min(len(done.exam.ids), _PICTURES)):
+        pictures.append(
+            Picture(
+                name=batch.names[index] if index < len(batch.names) else f"example {index}",
+                image=_as_image(np.asarray(raw)[index]),
+                label=done.exam.ids[index],
+                predictions={
+                    name: prediction[index]
+                    for name, prediction in done.proof.predictions.items()
+                    if name == AS_IT_IS or name.startswith("with the fix")
+                },
+            )
+        )
+    return tuple(pictures)
+
+
+def _as_image(x: Any) -> Any:
+    """uint8 (H, W, 3) of an image in any range."""
+    low, high = float(x.min()), float(x.max())
+    if low < 0 or high <= 1:
+        x = (x - low) / max(high - low, 1e-9) * 255
+    image = np.clip(x, 0, 255).astype(np.uint8)
+    return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]

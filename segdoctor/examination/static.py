@@ -1,0 +1,157 @@
+"""``inspect`` and ``scan``: what files say without running anything. TensorFlow stays out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from segdoctor.core.clean import clean
+from segdoctor.core.engine import examine_all
+from segdoctor.core.explain import explained
+from segdoctor.core.measured import Declared
+from segdoctor.core.trace import Missing, Trace
+from segdoctor.examination import verdict
+from segdoctor.examination.request import Say
+from segdoctor.probes import PROBES
+from segdoctor.report.report import Report
+
+_NOT_RUN = Missing("nothing is run here", "segdoctor check MODEL --data DIR")
+
+
+def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: int) -> Report:
+    """The report on a model file."""
+    from segdoctor.report.inspect_text import facts_to_plain
+    from segdoctor.sources.model_file import read_model_file
+
+    start = time.perf_counter()
+    facts = read_model_file(path)
+    trace = _unmeasured().having(
+        code=facts.code,
+        graph=facts.graph,
+        weights=facts.weights,
+        batch_norms=facts.batch_norms,
+        compiled=facts.compiled or Missing("the file has no compile settings", "--loss"),
+        declared=Declared(flavour=facts.graph.flavour, range_declared=False),
+    )
+    return _report(
+        "inspect",
+        clean(path),
+        trace,
+        chosen,
+        fail_on=fail_on,
+        seed=seed,
+        run={"model": clean(path)},
+        measured={"model": facts_to_plain(facts)},
+        raw=facts,
+        seconds=time.perf_counter() - start,
+        notes=facts.notes,
+    )
+
+
+def scanned(
+    folder: str,
+    chosen: Callable[[str], bool],
+    *,
+    fail_on: str,
+    seed: int,
+    num_classes: int | None,
+    ignore_label: int | bool | None,
+    progress: Say,
+    options: Mapping[str, Any],
+) -> Report:
+    """The report on a data set folder."""
+    from segdoctor.report.scan_text import scan_to_plain
+    from segdoctor.sources.voc import scan_folder
+
+    start = time.perf_counter()
+    facts = scan_folder(
+        folder,
+        ignore_label=ignore_label,
+        seed=seed,
+        progress=lambda done, total, what: progress("reading the data set", done, total),
+        **options,
+    )
+    void, by = (ignore_label, "user") if ignore_label is not None else (facts.void, "layout")
+    trace = _unmeasured().having(
+        scan=facts,
+        declared=Declared(
+            num_classes=num_classes,
+            num_classes_declared=num_classes is not None,
+            ignore_label=void,
+            ignore_declared_by=by if void is not None else "",
+            source="folder",
+        ),
+    )
+    return _report(
+        "scan",
+        clean(folder),
+        trace,
+        chosen,
+        fail_on=fail_on,
+        seed=seed,
+        run={"data": clean(folder), "layout": facts.layout, "pairs": len(facts.pairs)},
+        measured={
+            "data": scan_to_plain(facts),
+            "histogram": {str(k): v for k, v in sorted(facts.histogram.items())},
+            "void": None if facts.void in (None, False) else facts.void,
+        },
+        raw=facts,
+        seconds=time.perf_counter() - start,
+        notes=facts.notes,
+    )
+
+
+def _unmeasured() -> Trace:
+    names = {name for probe in PROBES for name, _ in probe.needs()}
+    return Trace(dict.fromkeys(names, _NOT_RUN))
+
+
+def _report(
+    kind: str,
+    subject: str,
+    trace: Trace,
+    chosen: Callable[[str], bool],
+    *,
+    fail_on: str,
+    seed: int,
+    run: Mapping[str, Any],
+    measured: Mapping[str, Any],
+    raw: Any,
+    seconds: float,
+    notes: tuple[str, ...],
+) -> Report:
+    from segdoctor.examination.versions import versions
+
+    outcomes = examine_all(PROBES, trace, chosen)
+    findings = explained(f for outcome in outcomes for f in outcome.findings)
+    diagnosis = verdict.diagnosis_of(findings, (), complete=False)
+    interrupted = any("interrupted" in note for note in notes)
+    return Report(
+        kind=kind,
+        subject=subject,
+        exit_code=verdict.exit_code_of(
+            findings,
+            outcomes,
+            fail_on=fail_on,
+            interrupted=interrupted,
+            refused=False,
+            incomplete=False,
+        ),
+        findings=findings,
+        outcomes=outcomes,
+        diagnosis=diagnosis,
+        headline=verdict.headline_of(
+            findings, diagnosis, (), "file" if kind == "inspect" else "data set"
+        ),
+        run=run,
+        measured={
+            **measured,
+            "pages": verdict.pages([f.code for f in findings], PROBES),
+        },
+        versions=versions(),
+        timings={"total": seconds},
+        notes=tuple(dict.fromkeys(notes)),
+        seed=seed,
+        raw=raw,
+    )

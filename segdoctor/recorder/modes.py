@@ -1,0 +1,59 @@
+"""The same batch as ``fit`` and as ``predict`` call the model, noise apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from segdoctor.recorder.layers import is_batch_norm, walk
+from segdoctor.recorder.recalibrate import replaced_call
+
+
+@contextmanager
+def without_noise(model: Any) -> Iterator[int]:
+    """Dropout and other layers that draw random numbers as in inference; how many there are."""
+    noisy = [layer for _, layer in walk(model) if _draws(layer)]
+    with ExitStack() as stack:
+        for layer in noisy:
+            stack.enter_context(replaced_call(layer, _as_in_inference))
+        yield len(noisy)
+
+
+def _draws(layer: Any) -> bool:
+    if is_batch_norm(layer) or hasattr(layer, "layers"):
+        return False
+    held = vars(layer)
+    return "training" in _arguments(layer) and (
+        held.get("seed_generator") is not None or held.get("_random_generator") is not None
+    )
+
+
+def _arguments(layer: Any) -> tuple[str, ...]:
+    code = getattr(layer.call, "__wrapped__", layer.call)
+    code = getattr(getattr(code, "__func__", code), "__code__", None)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+
+
+def _as_in_inference(original: Any, *args: Any, **kwargs: Any) -> Any:
+    kwargs["training"] = False
+    return original(*args[:1], **kwargs)
+
+
+def output_gap(one: Any, other: Any) -> float:
+    """``mean|one - other| / std(one)`` over all values of the first output."""
+    a, b = (np.asarray(first_output(y), dtype=np.float64) for y in (one, other))
+    spread = float(np.std(a))
+    difference = float(np.mean(np.abs(a - b)))
+    if difference == 0.0:
+        return 0.0
+    return difference / spread if spread > 0.0 else float("inf")
+
+
+def first_output(y: Any) -> Any:
+    """The first tensor of a model's output structure."""
+    while isinstance(y, list | tuple | dict):
+        y = next(iter(y.values())) if isinstance(y, dict) else y[0]
+    return y

@@ -1,0 +1,150 @@
+"""What a data set folder holds, for a person in the terminal and as plain values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segdoctor.core.clean import clean
+from segdoctor.core.data_facts import FileProblem, ScanFacts
+from segdoctor.report.wording import counted, share
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PROBLEMS = 12
+_IDS = 40
+
+
+def scan_text(facts: ScanFacts, width: int = 80) -> str:
+    """The scan as text of ``width`` columns, without colour."""
+    import io
+
+    from rich.console import Console
+
+    sink = io.StringIO()
+    print_scan(facts, Console(file=sink, width=width, color_system=None, legacy_windows=False))
+    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines()) + "\n"
+
+
+def print_scan(facts: ScanFacts, console: Console) -> None:
+    """Print the scan: what was found, the table of ids, the broken files."""
+    from rich.table import Table
+    from rich.text import Text
+
+    facts_table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts_table.add_column(style="dim")
+    facts_table.add_column(overflow="fold")
+    for name, value in _rows(facts):
+        facts_table.add_row(name, Text(value))
+    console.print(facts_table)
+    if facts.histogram:
+        console.print()
+        console.print(_id_table(facts))
+    if facts.problems:
+        console.print()
+        console.print(Text(counted(len(facts.problems), "broken file or pair"), style="bold red"))
+        for problem in facts.problems[:_PROBLEMS]:
+            path, reason = _relative(facts, problem), clean(problem.reason, 200)
+            console.print(Text(f"  {problem.code}  {path}: {reason}"))
+        left = len(facts.problems) - _PROBLEMS
+        if left > 0:
+            console.print(Text(f"  … and {left:,} more; --format json lists every file"))
+    for note in facts.notes:
+        console.print(Text(f"note: {clean(note)}", style="dim"))
+
+
+def _rows(facts: ScanFacts) -> list[tuple[str, str]]:
+    complete = sum(1 for pair in facts.pairs if pair.image and pair.mask)
+    rows = [
+        ("folder", clean(facts.folder)),
+        ("layout", clean(facts.layout)),
+        ("pairs", f"{complete:,} of {counted(len(facts.pairs), 'example')}"),
+        ("files", f"{counted(facts.images_total, 'image')}, {counted(facts.masks_total, 'mask')}"),
+    ]
+    if facts.images_unlisted:
+        rows.append(("", f"{counted(facts.images_unlisted, 'image')} without a mask in the lists"))
+    if facts.splits:
+        splits = ", ".join(f"{clean(name, 40)} {len(ids):,}" for name, ids in facts.splits.items())
+        rows.append(("splits", f"{splits}; trained on: {clean(facts.split, 40)}"))
+    modes = ", ".join(f"{clean(mode)} × {count:,}" for mode, count in facts.modes.items())
+    palettes = sum(mask.voc_palette for mask in facts.masks)
+    with_palette = f" ({palettes:,} with Pascal VOC's palette)" if palettes else ""
+    rows.append(("masks", (modes or "none could be read") + with_palette))
+    rows.append(("void", _void_words(facts)))
+    if facts.label_map:
+        pairs = ", ".join(f"{clean(old)}={new}" for old, new in facts.label_map.items())
+        rows.append(("label map", pairs))
+    decoded = f"{facts.decoded:,} decoded wholly"
+    if facts.not_decoded:
+        decoded += f", {facts.not_decoded:,} by header and end marker only (--deep decodes all)"
+    rows.append(("images", decoded))
+    return rows
+
+
+def _void_words(facts: ScanFacts) -> str:
+    if facts.void is False:
+        return "none, as declared"
+    if facts.void is None:
+        return "no ignore label declared"
+    pixels = sum(facts.histogram.values())
+    held = facts.histogram.get(int(facts.void), 0)
+    amount = share(held / pixels) if pixels else "0 %"
+    return f"{facts.void} ({amount} of the pixels; declared by the {clean(facts.void_declared_by)})"
+
+
+def _id_table(facts: ScanFacts) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("id", "pixels", "share", "masks"):
+        table.add_column(name, justify="right")
+    total = sum(facts.histogram.values())
+    rows = list(facts.histogram.items())
+    for label, count in rows[:_IDS]:
+        shown = f"{label} void" if facts.void is not False and label == facts.void else str(label)
+        masks = facts.presence.get(label, 0)
+        table.add_row(shown, f"{count:,}", share(count / total), f"{masks:,}")
+    if len(rows) > _IDS:
+        table.add_row(f"… {len(rows) - _IDS} more", "", "", "")
+    return table
+
+
+def _relative(facts: ScanFacts, problem: FileProblem) -> str:
+    start = facts.folder.rstrip("/\\")
+    path = problem.path
+    return clean(path[len(start) + 1 :] if path.startswith(start) else path, 160)
+
+
+def scan_to_plain(facts: ScanFacts) -> dict[str, Any]:
+    """The scan as plain values for JSON, every broken file named; strings are cleaned."""
+    return {
+        "folder": clean(facts.folder, 4096),
+        "layout": clean(facts.layout),
+        "pairs": len(facts.pairs),
+        "pairs_complete": sum(1 for pair in facts.pairs if pair.image and pair.mask),
+        "images_total": facts.images_total,
+        "masks_total": facts.masks_total,
+        "images_unlisted": facts.images_unlisted,
+        "splits": {clean(name): len(ids) for name, ids in facts.splits.items()},
+        "split": clean(facts.split),
+        "trained_on": len(facts.trained_on),
+        "modes": {clean(mode): count for mode, count in facts.modes.items()},
+        "voc_palette": sum(mask.voc_palette for mask in facts.masks),
+        "void": facts.void,
+        "void_declared_by": clean(facts.void_declared_by),
+        "label_map": {clean(old): new for old, new in facts.label_map.items()},
+        "histogram": {str(label): count for label, count in facts.histogram.items()},
+        "presence": {str(label): count for label, count in facts.presence.items()},
+        "decoded": facts.decoded,
+        "not_decoded": facts.not_decoded,
+        "interrupted": facts.interrupted,
+        "problems": [
+            {
+                "code": problem.code,
+                "path": clean(problem.path, 4096),
+                "reason": clean(problem.reason),
+            }
+            for problem in facts.problems
+        ],
+        "notes": [clean(note) for note in facts.notes],
+    }
