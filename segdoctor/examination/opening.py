@@ -118,7 +118,8 @@ def _open_file(request: Request, path: str) -> Opened:
 
 
 def _rebuilt(request: Request, opened: Any, found: Opened) -> Opened:
-    from segdoctor.sources.model_file import NotLoadableError, rebuild
+    from segdoctor.sources.model_file import ModelFileError
+    from segdoctor.sources.model_file.rebuild import rebuild
 
     custom = dict(request.custom_objects)
     if request.objects:
@@ -131,8 +132,12 @@ def _rebuilt(request: Request, opened: Any, found: Opened) -> Opened:
         custom |= {k: v for k, v in dict(loaded).items() if isinstance(v, type) or callable(v)}
     try:
         model, notes = rebuild(opened, custom_objects=custom, trust=request.trust)
-    except NotLoadableError as error:
-        return replace(found, not_loadable=error.missing, notes=(*found.notes, clean(error)))
+    except ModelFileError as error:
+        if error.reason == "needs trust":
+            return replace(found, refused=True)
+        if error.reason == "unreadable":
+            raise
+        return replace(found, not_loadable=(str(error),), notes=(*found.notes, str(error)))
     return replace(found, model=model, notes=(*found.notes, *notes))
 
 

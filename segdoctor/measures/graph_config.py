@@ -152,7 +152,7 @@ class _Walk:
             name = layer_name(entry)
             calls = nodes.get(name, [])
             refs = calls[0].refs if calls else ()
-            incoming = [shapes.get(ref) for ref in refs]
+            incoming = [_known(shapes, ref) for ref in refs]
             if not refs and waiting:
                 incoming = [waiting.pop(0)]
             before, self.layers = self.layers, []
@@ -169,7 +169,7 @@ class _Walk:
         for index in range(len(entries)):
             self.layers.extend(blocks[index])
         if kind == "Functional" and isinstance(inner, Mapping):
-            return [shapes.get(_first_node(ref)) for ref in refs_in(inner.get("output_layers"))]
+            return [_known(shapes, ref) for ref in refs_in(inner.get("output_layers"))]
         return [shapes.get(Ref(layer_name(entries[-1]), 0, 0))] if entries else []
 
     def _layer(
@@ -214,8 +214,9 @@ class _Walk:
         return outputs
 
 
-def _first_node(ref: Ref) -> Ref:
-    return Ref(ref.layer, 0, ref.tensor)
+def _known(shapes: Mapping[Ref, Shape | None], ref: Ref) -> Shape | None:
+    """The shape of a tensor; nested models count their calls from 1 in older files."""
+    return shapes.get(ref) or shapes.get(Ref(ref.layer, 0, ref.tensor))
 
 
 def _chain(entries: list[Config]) -> dict[str, list[Node]]:

@@ -21,6 +21,7 @@ _PASSED = {
     *("Resizing", "UpSampling1D", "UpSampling2D", "BilinearUpsampling", "Rescaling", "Lambda"),
     *("CenterCrop", "Cropping2D", "Flatten", "Permute", "RepeatVector", "Reshape"),
     *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
+    *("AveragePooling2D", "MaxPooling2D"),
     *("ActivityRegularization", "Identity", "Masking", "ZeroPadding2D"),
 }
 """Layers without weights of their own (PReLU's aside) that hand on one tensor."""

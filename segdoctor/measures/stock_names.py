@@ -144,6 +144,19 @@ VALUES = words(
 )
 
 
+def operation_family(name: str, module: object, config: object) -> str | None:
+    """``"numpy"``, ``"nn"`` … for an operation of Keras 3; None if it is none.
+
+    HDF5 files do not state the module: ``Add`` is then a layer if its settings are a layer's.
+    """
+    if isinstance(module, str) and module:
+        family = module.rpartition(".")[2]
+        return family if ".ops." in module and name in OPERATIONS.get(family, ()) else None
+    if isinstance(config, dict) and "trainable" in config:
+        return None
+    return next((family for family, names in OPERATIONS.items() if name in names), None)
+
+
 def is_stock_loss(name: str) -> bool:
     """True if Keras itself has a loss of this name."""
     return name in LOSSES or name in LOSS_FUNCTIONS

@@ -79,9 +79,8 @@ def error_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = next((line for line in lines if any(part in line for part in _TELLING)), None)
     line = telling or (lines[0] if lines else "")
-    start = line.find("Received a label value")
-    if start > 0:
-        line = line[start:]
+    if "Received a label value" in line:
+        line = line[line.index("Received a label value") :].partition("  Label values")[0]
     return clean(f"{type(error).__name__}: {line}".rstrip(": "), 300)
 
 

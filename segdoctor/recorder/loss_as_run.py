@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from segdoctor.core.measured import LossAsRun
 from segdoctor.recorder.forward import Outputs, Reach, TracedForward
 from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.loss_answers import error_line
-from segdoctor.recorder.snapshot import preserved
+from segdoctor.recorder.snapshot import preserved, preserved_variables
 
 _SAME = 1e-4
 """Relative difference below which the loss of the output and that of the logits are the same."""
@@ -42,11 +43,21 @@ def measure_loss_as_run(
         The mode of the call.
     """
     with preserved(model):
-        forward = TracedForward(model, training, eager=False)
+        forward = TracedForward(model, training, eager=True)
         outputs = forward(x)
+        if outputs.keras_logits is None and _within_zero_and_one(outputs.y_pred):
+            # A bare TensorFlow softmax leaves no attribute: only the graph knows the operation.
+            with preserved_variables(model.variables):
+                forward = TracedForward(model, training)
+                outputs = forward(x)
         return loss_of_outputs(
             LossAsInFit(loss, model), outputs, y, sample_weight, void_mask, forward.reach
         )
+
+
+def _within_zero_and_one(y_pred: Any) -> bool:
+    output = np.asarray(y_pred)
+    return bool(output.size) and 0 <= output.min() and output.max() <= 1
 
 
 def loss_of_outputs(
@@ -76,15 +87,13 @@ def loss_of_outputs(
     """
     asked = _Asked(loss, outputs, sample_weight, reach, class_axis)
     void = _void_rows(void_mask, asked.pixels)
-    try:
-        measured = _measure(asked, y, void)
-    except Exception as error:  # noqa: BLE001 - a stranger's loss on a batch it may not fit
-        measured = LossAsRun(
-            None,
-            raises=error_line(error),
-            rescued=_rescued_on_legal_ids(asked, y),
-            finite=False,
-        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' "was this intended?" is what OUT001 says
+        try:
+            measured = _measure(asked, y, void)
+        except Exception as error:  # noqa: BLE001 - a stranger's loss on a batch it may not fit
+            rescued = _rescued_on_legal_ids(asked, y)
+            measured = LossAsRun(None, raises=error_line(error), rescued=rescued, finite=False)
     return replace(measured, void_pixels=int(void.sum()), valid_pixels=int((~void).sum()))
 
 

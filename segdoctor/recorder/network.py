@@ -161,15 +161,16 @@ class _Passes:
     def _modes(self) -> ModeFacts:
         with without_noise(self.model) as noisy:
             quiet, seen = self._watched(training=True) if noisy else (self.train, self.seen_train)
+            settled = self._settled()
             gap = output_gap(quiet.y_pred, self.infer.y_pred)
-            noise = 0.0
-            if gap > _WORTH_ASKING:  # random numbers that no layer of Keras draws
+            left = output_gap(quiet.y_pred, settled.y_pred)
+            if left > _WORTH_ASKING:  # random numbers that no layer of Keras draws?
                 again, _ = self._watched(training=True)
                 noise = output_gap(quiet.y_pred, again.y_pred)
-        settled = self._settled()
+                gap, left = max(gap - noise, 0.0), max(left - noise, 0.0)
         return ModeFacts(
-            gap=max(gap - noise, 0.0),
-            gap_recalibrated=max(output_gap(quiet.y_pred, settled.y_pred) - noise, 0.0),
+            gap=gap,
+            gap_recalibrated=left,
             first_layer=first_difference(seen, self.seen_infer, _OPENS),
             loss_training=self._value(quiet),
             loss_inference=self._value(self.infer),

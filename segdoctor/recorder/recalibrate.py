@@ -47,9 +47,8 @@ def batch_statistics(layer: Any, x: Any) -> tuple[Any, Any, int]:
 
 def channel_axis(layer: Any, rank: int) -> int:
     """The axis of the channels, counted from the front."""
-    axis = getattr(layer, "axis", -1)
-    first = axis[0] if isinstance(axis, (list, tuple)) or hasattr(axis, "__iter__") else axis
-    return int(first) % rank
+    axis: Any = getattr(layer, "axis", -1)
+    return int(axis if isinstance(axis, int) else next(iter(axis))) % rank
 
 
 def recalibrate(

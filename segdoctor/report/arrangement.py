@@ -157,11 +157,11 @@ def headline(report: Report) -> str:
         return "The file was refused: it carries code that opening it would run."
     if report.diagnosis == ():
         return "No error stands against what was examined."
-    errors = counts(report)["error"]
+    errors = sum(finding.severity == "error" for finding in report.findings)
     if not errors:
         return "No error was found in what was examined."
     if report.kind != "check":
-        return f"{counted(errors, 'error')} found."
+        return next(clean(f.message, 400) for f in report.findings if f.severity == "error")
     return f"The cause is not settled: {counted(errors, 'error')} found, none confirmed by a trial."
 
 

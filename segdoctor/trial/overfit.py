@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,12 @@ from segdoctor.core.trial_facts import TrialRun
 from segdoctor.measures.decoding import predicted_ids
 from segdoctor.measures.iou import class_iou, constant_miou, grid_ceiling, mean_iou
 from segdoctor.recorder.forward import TracedForward, quick_tracing
-from segdoctor.recorder.layers import walk
+from segdoctor.recorder.legacy_batch_norm import legacy_batch_norm
 from segdoctor.recorder.loss import LossAsInFit
+from segdoctor.recorder.modes import first_output, without_noise
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved
+from segdoctor.recorder.updates import twin_of
 from segdoctor.trial.judge import learnt, verdict_of
 
 Say = Callable[[str, int | None, int | None], None]
@@ -66,7 +67,7 @@ def overfit(
         could not take a step.
     """
     start = time.monotonic()
-    with preserved(run.model):
+    with preserved(run.model), legacy_batch_norm(run.model, run.flavour):
         try:
             return _overfit(run, exam, name, steps, start, seconds, patch or {}, say)
         except KeyboardInterrupt:
@@ -94,7 +95,7 @@ def _overfit(
     forward = TracedForward(run.model, training=True)
     loss = LossAsInFit(run.loss, run.model)
     variables = forward.trainable_variables()
-    update = _Update(run.optimizer(), run.model.trainable_variables)
+    update = _Update(twin_of(run.optimizer), run.model.trainable_variables)
     ceiling = grid_ceiling(exam.ids, exam.grid, exam.void)
     losses: list[float] = []
     scores: list[float] = []
@@ -104,14 +105,14 @@ def _overfit(
             outputs = forward(x)
             value = loss.total(batch.y, outputs, batch.sample_weight, forward.reach)
         losses.append(float(value))
-        scores.append(mean_iou(exam.predict(outputs.y_pred), exam.ids, exam.void))
+        scores.append(mean_iou(exam.predict(first_output(outputs.y_pred)), exam.ids, exam.void))
         if not np.isfinite(losses[-1]) or _settled(scores, ceiling):
             break
         if step + 1 == steps or _time_is_up(start, seconds, step + 1):
             break
         with quick_tracing():
             update(tape.gradient(value, variables))
-    with dropout_off(run.model):
+    with without_noise(run.model):
         trained = _eager(run.model, x, training=True)
         recalibrate(run.model, [batch.x])
         inferred = exam.predict(_eager(run.model, x, training=False))
@@ -154,7 +155,7 @@ def _time_is_up(start: float, seconds: float, steps: int) -> bool:
 
 
 def _eager(model: Any, x: Any, *, training: bool) -> Any:
-    return TracedForward(model, training, eager=True)(x).y_pred
+    return first_output(TracedForward(model, training, eager=True)(x).y_pred)
 
 
 class _Update:
@@ -183,23 +184,6 @@ class _Update:
             self._apply(given, held)
         else:
             self._traced(given, held)
-
-
-@contextmanager
-def dropout_off(model: Any) -> Iterator[None]:
-    """Set the rate of every dropout-like layer to zero for the time of the block."""
-    held = [
-        (layer, layer.rate)
-        for _, layer in walk(model)
-        if "dropout" in type(layer).__name__.lower() and hasattr(layer, "rate")
-    ]
-    for layer, _ in held:
-        layer.rate = 0.0
-    try:
-        yield
-    finally:
-        for layer, rate in held:
-            layer.rate = rate
 
 
 def _failed(

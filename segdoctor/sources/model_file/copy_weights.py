@@ -96,8 +96,8 @@ def _by_place(layer: Any, name: str) -> Any:
         return None
     current = layer
     for part in parts:
-        current = vars(current).get(part) if hasattr(current, "__dict__") else None
-        if current is None or not hasattr(current, "weights"):
+        current = None if part.startswith("__") else getattr(current, part, None)
+        if not hasattr(current, "_trainable_variables"):
             return None
     own = [*current._trainable_variables, *current._non_trainable_variables]
     return own[int(number)] if int(number) < len(own) else None

@@ -15,10 +15,16 @@ from segdoctor.measures import stock_names as stock
 from segdoctor.measures.graph_config import layer_configs, layer_name, model_kind, unwrapped
 from segdoctor.measures.layer_shapes import shape_of_input
 from segdoctor.measures.words import words
-from segdoctor.sources.model_file.known_code import NAMED_LAMBDAS, known_lambda
-from segdoctor.sources.model_file.normalise_nodes import canonical_ends, canonical_inbound
+from segdoctor.sources.model_file.known_code import KNOWN_OPERATIONS, NAMED_LAMBDAS, known_lambda
+from segdoctor.sources.model_file.normalise_nodes import (
+    OPERATION_LAYERS,
+    call_shifts,
+    canonical_ends,
+    canonical_inbound,
+    operation_call,
+)
 from segdoctor.sources.model_file.old_settings import keras3_settings
-from segdoctor.sources.model_file.safe_names import SAFE_PREFIX, operation_settings
+from segdoctor.sources.model_file.safe_names import SAFE_PREFIX
 
 
 class NotRebuiltError(ValueError):
@@ -52,18 +58,28 @@ class Normaliser:
         )
 
     def _functional(self, inner: Mapping[str, Any]) -> dict[str, Any]:
+        entries = layer_configs(inner)
+        kinds = {layer_name(entry): _nested_kind(entry) for entry in entries}
+        nested = {name for name, kind in kinds.items() if kind}
+        functional = {name for name, kind in kinds.items() if kind == "Functional"}
+        shifts = call_shifts(entries, inner["output_layers"], nested)
+        legacy = not any(
+            isinstance(node, Mapping)
+            for entry in entries
+            for node in entry.get("inbound_nodes") or ()
+        )
         layers = []
-        for entry in layer_configs(inner):
+        for entry in entries:
             layer = self.layer(entry)
             layer["name"] = plain_name(layer_name(entry))
-            layer["inbound_nodes"] = canonical_inbound(entry, self.notes)
+            layer["inbound_nodes"] = canonical_inbound(entry, shifts, self.notes)
             layers.append(layer)
         return {
             "name": plain_name(str(inner.get("name") or "model")),
             "trainable": inner.get("trainable") is not False,
             "layers": layers,
-            "input_layers": canonical_ends(inner["input_layers"]),
-            "output_layers": canonical_ends(inner["output_layers"]),
+            "input_layers": canonical_ends(inner["input_layers"], legacy, {}, set()),
+            "output_layers": canonical_ends(inner["output_layers"], legacy, shifts, functional),
         }
 
     def _sequential(self, inner: Any) -> dict[str, Any]:
@@ -84,9 +100,7 @@ class Normaliser:
     def layer(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """One layer, without its calls."""
         class_name, settings = entry["class_name"], entry.get("config")
-        if isinstance(settings, Mapping | list) and model_kind(class_name, settings) != (
-            "subclassed"
-        ):
+        if _nested_kind(entry):
             nested = self.model(entry)
             nested["config"].setdefault("name", plain_name(layer_name(entry)))
             return nested
@@ -98,17 +112,16 @@ class Normaliser:
             return _wrapped(None, class_name, kept, registered or class_name)
         if class_name == "Lambda":
             return self._lambda(settings)
-        if class_name in {"TFOpLambda", "SlicingOpLambda"}:
-            return _safe("TensorOperation", operation_settings(settings))
+        if class_name in OPERATION_LAYERS:
+            return self._tensorflow_operation(entry, settings)
         if plain == "BilinearUpsampling":
             return self._bilinear(settings)
         if plain == "relu6":
             return _wrapped("keras.layers", "ReLU", {"max_value": 6.0, "name": settings["name"]})
-        family = (entry.get("module") or "").rpartition(".")[2]
-        if (class_name in stock.OPERATIONS.get(family, ()) and class_name not in stock.LAYERS) or (
-            ".ops." in (entry.get("module") or "")
-        ):
-            return self._operation(family, class_name, settings)
+        family = stock.operation_family(class_name, entry.get("module"), settings)
+        if family is not None:
+            kept = {key: value for key, value in settings.items() if _is_plain(value)}
+            return _wrapped(f"keras.src.ops.{family}", class_name, kept)
         if plain not in stock.LAYERS and plain not in stock.OLD_LAYER_NAMES:
             raise NotRebuiltError(f"a layer of the class {clean(class_name)}")
         return self._stock(plain, settings)
@@ -188,11 +201,17 @@ class Normaliser:
             self.notes.append(f"the regularizer of {clean(where)} is not stock and was dropped")
         return _DEFAULT
 
-    def _operation(self, family: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-        if name not in stock.OPERATIONS.get(family, ()):
-            raise NotRebuiltError(f"the operation {clean(name)}")
-        kept = {key: value for key, value in settings.items() if _is_plain(value)}
-        return _wrapped(f"keras.src.ops.{family}", name, kept)
+    def _tensorflow_operation(
+        self, entry: Mapping[str, Any], settings: dict[str, Any]
+    ) -> dict[str, Any]:
+        if settings.get("function") not in KNOWN_OPERATIONS:
+            raise NotRebuiltError(f"the operation {clean(settings.get('function'))}")
+        try:
+            template, _ = operation_call(entry, {})
+        except ValueError as error:
+            raise NotRebuiltError(str(error)) from None
+        kept = {"name": settings["name"], "function": settings["function"]}
+        return _safe("TensorOperation", {**kept, "arguments": template})
 
     def _lambda(self, settings: dict[str, Any]) -> dict[str, Any]:
         if known_lambda(settings) is not None and settings.get("function") in NAMED_LAMBDAS:
@@ -222,6 +241,12 @@ class Normaliser:
         )
 
 
+def _nested_kind(entry: Mapping[str, Any]) -> str:
+    inner = entry.get("config")
+    kind = model_kind(entry["class_name"], inner) if isinstance(inner, Mapping | list) else ""
+    return "" if kind == "subclassed" else kind
+
+
 class _Default:
     """Stands for: leave the setting out."""
 
@@ -232,7 +257,7 @@ _OLD_ARRAY_NAMES = {"L1L2Regularizer": "L1L2", "Identity": "IdentityInitializer"
 # Settings that say nothing of the result, or that the calls say as well.
 _SILENT = words(
     "batch_input_shape input_dtype input_shape input_dim input_length sparse ragged fused "
-    "implementation registered_name build_config batch_size unroll is_placeholder"
+    "implementation registered_name build_config batch_size is_placeholder query_shape key_shape value_shape"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from segdoctor.sources.model_file.safe_names import SAFE_PREFIX
+from segdoctor.sources.model_file.safe_names import SAFE_PREFIX, filled
 
 
 @cache
@@ -45,22 +45,26 @@ def safe_layers() -> dict[str, Any]:
             return {**super().get_config(), **own}
 
     class TensorOperation(keras.layers.Layer):  # type: ignore[misc]
-        """One operation of a tf.keras 2 graph, from a fixed list."""
+        """One operation of a tf.keras 2 graph, from a fixed list. ``arguments`` are those of the
+        call: ``[first, {name: value}]``, with ``{"$tensor": i}`` where a tensor goes."""
 
-        def __init__(self, function: str, **settings: Any) -> None:
+        def __init__(self, function: str, arguments: Any, **settings: Any) -> None:
             super().__init__(**settings)
-            self.function = function
             if function not in _OPERATIONS:
                 raise ValueError(f"`function` must be a known one, received {function!r}")
+            self.function = function
+            self.template = arguments
 
-        def call(self, inputs: Any, **arguments: Any) -> Any:
+        def call(self, *tensors: Any) -> Any:
             operation = tf
             for part in _OPERATIONS[self.function].split("."):
                 operation = getattr(operation, part)
-            return operation(inputs, **arguments)
+            first, named = filled(self.template, tensors)
+            return operation(first, **named)
 
         def get_config(self) -> dict[str, Any]:
-            return {**super().get_config(), "function": self.function}
+            own = {"function": self.function, "arguments": self.template}
+            return {**super().get_config(), **own}
 
     return {
         f"{SAFE_PREFIX}AlignedResize": AlignedResize,

@@ -123,7 +123,9 @@ class _Walk:
         if name in {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod"}:
             self._operation(name, value, where)
             return True
-        self._class(name, module, value.get("registered_name"), where, compiling)
+        family = stock.operation_family(name, module, value.get("config"))
+        if family is None:
+            self._class(name, module, value.get("registered_name"), where, compiling)
         return True
 
     def _class(
@@ -137,7 +139,7 @@ class _Walk:
             self._add("stock class that runs code or opens files", name, where)
         elif plain in KNOWN_CLASSES:
             self._add("custom class", name, where, KNOWN_CLASSES[plain], runs=False)
-        elif not custom and (name in _CLASSES or _is_operation(name, module)):
+        elif not custom and name in _CLASSES:
             return
         elif module not in _MERELY_NAMED:
             self._add("class that is not on the list of stock classes", f"{module}.{name}", where)
@@ -229,10 +231,6 @@ def _foreign(module: Any) -> str | None:
     ):
         return None
     return str(module)
-
-
-def _is_operation(name: str, module: str | None) -> bool:
-    return name in stock.OPERATIONS.get((module or "").rpartition(".")[2], ())
 
 
 def _is_layer(name: str) -> bool:

@@ -109,7 +109,8 @@ def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Imag
             raise UnreadableError(_what_it_is(file)) from error
         except Exception as error:  # the boundary: decoders raise what they like
             reason = clean(str(error) or type(error).__name__, 120)
-            raise UnreadableError(f"cannot be decoded: {reason}") from error
+            what = "cut off" if "truncated" in reason.lower() else "cannot be decoded"
+            raise UnreadableError(f"{what}: {reason}") from error
 
 
 @contextmanager

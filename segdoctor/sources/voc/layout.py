@@ -91,15 +91,20 @@ def find_layout(folder: str | os.PathLike[str], *, masks: str | None = None) -> 
     """
     start = Path(folder)
     shown = clean(start)
-    if not start.exists():
+    try:
+        os.scandir(start).close()
+    except FileNotFoundError as error:
         raise DataFolderError(
             f"The data folder {shown} does not exist: give the folder that holds JPEGImages and "
             "SegmentationClass, or images/ and masks/."
-        )
-    if not start.is_dir():
+        ) from error
+    except NotADirectoryError as error:
         raise DataFolderError(
             f"The data folder {shown} is a file: give the folder that holds the images and masks."
-        )
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = clean(getattr(error, "strerror", None) or error, 80)
+        raise DataFolderError(f"The data folder {shown} cannot be read: {reason}.") from error
     found: list[Layout] = []
     for level in _levels(start):
         found = [layout for root in level if (layout := _layout_at(root, masks)) is not None]

@@ -1,0 +1,74 @@
+"""What the probes of loss, head and void have in common: stock losses, answers, the stand-in."""
+
+from __future__ import annotations
+
+from segdoctor.core.finding import Evidence, Plain
+from segdoctor.core.measured import Declared, LossContract
+from segdoctor.core.probe import NotExaminedError
+
+_TAKES_FROM_LOGITS = frozenset(
+    "binarycrossentropy binaryfocalcrossentropy categoricalcrossentropy "
+    "categoricalfocalcrossentropy sparsecategoricalcrossentropy crossentropy bce".split()
+)
+_SPARSE = frozenset({"sparsecategoricalcrossentropy"})
+
+
+def need_known_loss(declared: Declared) -> None:
+    """
+    Raises
+    ------
+    NotExaminedError
+        The loss is segdoctor's own stand-in, so nothing can be said of the run's.
+    """
+    if declared.loss_stand_in:
+        raise NotExaminedError(
+            "the file has no compile settings, and a right loss stands in "
+            "(--loss … --from-logits/--probabilities would tell)"
+        )
+
+
+def need_own_labels(declared: Declared) -> None:
+    """
+    Raises
+    ------
+    NotExaminedError
+        segdoctor itself encoded the labels, as the loss takes them.
+    """
+    if not declared.encoding_declared:
+        raise NotExaminedError(
+            "segdoctor itself encoded the labels as the loss takes them "
+            "(--labels ids|onehot|onehot-zero|onehot-255 would tell how your pipeline does)"
+        )
+
+
+def takes_from_logits(contract: LossContract) -> bool:
+    """Whether the loss is one of Keras' own that have the argument ``from_logits``."""
+    return _bare(contract.name) in _TAKES_FROM_LOGITS
+
+
+def takes_ignore_class(contract: LossContract) -> bool:
+    """Whether the loss is Keras' own with the argument ``ignore_class``."""
+    return _bare(contract.name) in _SPARSE
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(">")[2].replace("_", "").lower()
+
+
+def answered(contract: LossContract, question: str) -> float | None:
+    """The value that the loss gave to the question that begins so, None if it gave none."""
+    for answer in contract.answers:
+        if answer.question.startswith(question) and answer.value is not None:
+            return answer.value
+    return None
+
+
+def fact(contract: LossContract, name: str, says: str, limit: Plain = None) -> Evidence:
+    """One fact of the contract as evidence."""
+    return Evidence(says, contract.facts.get(name), limit, where=contract.name)
+
+
+def void_label(declared: Declared) -> int | None:
+    """The ignore label where there is one that is known."""
+    label = declared.ignore_label
+    return None if label is None or isinstance(label, bool) else label
