@@ -44,6 +44,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    # TensorFlow's native log would drown the report; whoever wants it sets the variable.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     parser = _build_parser()
     arguments = parser.parse_args(argv)
     if not getattr(arguments, "run", None):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +37,8 @@ class Opened:
 
 
 def need_tensorflow() -> None:
-    """
+    """Import TensorFlow, without the lines that its native code writes while it starts.
+
     Raises
     ------
     UserError
@@ -47,6 +50,28 @@ def need_tensorflow() -> None:
             "pip install 'segdoctor[tensorflow]' (or tensorflow-cpu, or the GPU build you use); "
             "`segdoctor inspect` and `segdoctor scan` work without"
         )
+    if "tensorflow" in sys.modules:
+        return
+    with _quiet_stderr():
+        importlib.import_module("tensorflow")
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """File descriptor 2 into nothing: what native code prints cannot be caught in Python."""
+    try:
+        held = os.dup(2)
+    except OSError:
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(held, 2)
+        os.close(held)
+        os.close(nothing)
 
 
 def on_device(device: str) -> AbstractContextManager[Any]:

@@ -87,7 +87,8 @@ def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: La
 
 
 def _an_output(network: Mapping[str, object]) -> Any:
-    for name in ("y_infer", "y_train"):
+    # As `fit` sees it: an untrained net says next to nothing in inference mode.
+    for name in ("y_train", "y_infer"):
         value = network.get(name)
         if value is not None and not isinstance(value, Missing):
             return np.asarray(value, np.float32)

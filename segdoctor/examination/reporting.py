@@ -19,19 +19,20 @@ from segdoctor.probes import PROBES, SECOND_PASS
 from segdoctor.report.report import Report
 
 _PICTURES = 4
+_SETTLED = ("learns", "slow")
 
 
 def report_of(done: Examination) -> Report:
     """The report of an examination, finished or interrupted."""
     trials = done.trials()
     decisive = () if done.proof is None else done.proof.decisive
-    settled = done.request.trial is None or bool(trials)
+    as_is = next((run for run in trials if run.name == AS_IT_IS), None)
+    settled = as_is is not None and as_is.verdict in _SETTLED
+    stuck = as_is is not None and as_is.verdict == "cannot run"
     exact_only = all(f.code in verdict.EXACT for f in verdict.leading_errors(done.findings))
     diagnosis = None
     if not done.interrupted and (done.request.trial is not None or exact_only):
-        diagnosis = verdict.diagnosis_of(
-            done.findings, decisive, complete=settled and done.opened.model is not None
-        )
+        diagnosis = verdict.diagnosis_of(done.findings, decisive, complete=settled)
     return Report(
         kind="check",
         subject=str(done.facts.get("model", "")),
@@ -41,7 +42,7 @@ def report_of(done: Examination) -> Report:
             fail_on=done.request.fail_on,
             interrupted=done.interrupted,
             refused=done.opened.refused,
-            incomplete=False,
+            incomplete=stuck and not verdict.leading_errors(done.findings),
         ),
         findings=done.findings,
         outcomes=done.outcomes,

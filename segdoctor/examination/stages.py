@@ -230,10 +230,11 @@ class Examination:
         from segdoctor.measures.labels import label_facts
         from segdoctor.recorder.forward import TracedForward
         from segdoctor.recorder.head import measure_head
+        from segdoctor.recorder.live_graph import live_graph
         from segdoctor.recorder.stand_in import right_loss
 
         output = np.asarray(TracedForward(model, False, eager=True)(batch.x[:1]).y_pred)
-        head = measure_head(model, output, self.opened.graph)
+        head = measure_head(model, output, live_graph(model, self._declared().flavour))
         labels = label_facts(batch.y, self.request.num_classes, void)
         loss, words = right_loss(head, labels, void, self._declared().flavour)
         return loss, str(words)

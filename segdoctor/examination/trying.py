@@ -22,6 +22,7 @@ from segdoctor.probes import PROBES
 from segdoctor.recorder.forward import TracedForward
 from segdoctor.recorder.grid import logits_grid
 from segdoctor.recorder.head import measure_head
+from segdoctor.recorder.live_graph import live_graph
 from segdoctor.recorder.stand_in import right_loss
 from segdoctor.trial.overfit import Exam
 from segdoctor.trial.prove import Proof, prove
@@ -131,7 +132,8 @@ def _unexplained(finding: Finding) -> Finding:
 def _right_loss(run: Run, known: recording.Knowledge) -> Any:
     assert run.batch is not None
     output = np.asarray(TracedForward(run.model, False, eager=True)(run.batch.x[:1]).y_pred)
-    head = measure_head(run.model, output, None)
+    # With the graph: the output of an untrained net may lie within [0, 1] by chance.
+    head = measure_head(run.model, output, live_graph(run.model, run.flavour))
     labels = label_facts(run.batch.y, known.declared.num_classes, known.declared.ignore_label)
     loss, _ = right_loss(head, labels, known.declared.ignore_label, run.flavour)
     return loss

@@ -20,7 +20,7 @@ _SAME = words(
     "BatchNormalizationV2 SyncBatchNormalization Dropout ELU GaussianDropout GaussianNoise "
     "GroupNormalization Identity LayerNormalization LeakyReLU Masking Normalization PReLU ReLU "
     "Rescaling Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D ThresholdedReLU "
-    "UnitNormalization SpectralNormalization"
+    "Relu Relu6 Sigmoid Silu UnitNormalization SpectralNormalization"
 )
 _MERGES = words("Add Average Maximum Minimum Multiply Subtract")
 
@@ -31,6 +31,8 @@ def output_shape(class_name: str, config: Config, inputs: Sequence[Shape | None]
     known = inputs[0] if inputs else declared
     if class_name == "InputLayer":
         return declared or known
+    if known is None:
+        known = _UNKNOWN.get(class_name)  # the channels are told all the same
     if known is None:
         return None
     if class_name in _SAME:
@@ -286,3 +288,7 @@ _RULES: dict[str, Callable[[Config, Shape], Shape | None]] = {
     "Concatenate": lambda config, shape: None,  # takes every input: see output_shape
     "Merge": lambda config, shape: None,
 }
+_UNKNOWN: dict[str, Shape] = dict.fromkeys(
+    ("AtrousConvolution2D", "Conv2D", "Conv2DTranspose", "Convolution2D", "SeparableConv2D"),
+    (None, None, None, None),
+)

@@ -17,6 +17,7 @@ from segdoctor.measures.drawing import VOID, voc_palette
 
 VOC_CLASSES = 21
 _USED = (*range(VOC_CLASSES), VOID)
+_FEW_CLASSES = 8  # of more, values spread over 0 … 255 lie too close to be told by a tolerance
 
 
 def luminances() -> dict[int, int]:
@@ -151,7 +152,8 @@ def as_scaled(
 
     * fractions that are whole ids when multiplied by 255 (or by ``classes - 1``, ``classes``);
     * two values, 0 and one larger one, where there are at most two classes, or 0 and 255;
-    * multiples of one step whose quotients are legal ids and of which some are not.
+    * multiples of one step whose quotients are legal ids and of which some are not, or ids of a
+      few classes spread over 0 … 255.
 
     ``void`` is left out of the second and third; it is None where it may itself be a scaled id.
     """
@@ -166,12 +168,18 @@ def as_scaled(
         if top > 1 and two_valued:
             return _scaled(f"0/{top}", histogram, values, 1 / top)
         return None
-    if classes is None or top < classes or len(values) < 3:
+    # Of ids and 255 alone, 255 is rather an undeclared void: some other value must be illegal.
+    if classes is None or len(values) < 3 or not any(classes <= v != VOID for v in values):
         return None
     step = math.gcd(*(int(value) for value in values))
-    if step < 2 or top // step >= classes:
-        return None
-    return _scaled(f"ids × {step}", histogram, values, 1 / step)
+    if step > 1 and top // step < classes:
+        return _scaled(f"ids × {step}", histogram, values, 1 / step)
+    # Spread over 0 … 255 and rounded: 0, 127, 255 of three classes.
+    even = VOID / (classes - 1)
+    near = all(abs(value - round(value / even) * even) <= 1 for value in values)
+    if near and classes <= _FEW_CLASSES and top <= VOID:
+        return _scaled(f"ids × 255/{classes - 1}", histogram, values, 1 / even)
+    return None
 
 
 def _divided(

@@ -138,6 +138,3 @@ class PairSizeDiffers(Probe):
             ),
             Fix(words, "assert Image.open(image_path).size == Image.open(mask_path).size"),
         )
-
-
-PROBES: tuple[Probe, ...] = (PairMissing(), FileUnreadable(), PairSizeDiffers())

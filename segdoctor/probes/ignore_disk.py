@@ -86,6 +86,3 @@ class IgnoreLabelUndeclared(Probe):
         from segdoctor.measures.palettes import as_scaled
 
         return isinstance(histogram, dict) and as_scaled(histogram, classes, None) is not None
-
-
-PROBES: tuple[Probe, ...] = (IgnoreLabelUndeclared(),)

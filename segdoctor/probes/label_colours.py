@@ -258,15 +258,14 @@ class ScaledLabels(Probe):
                 f"not class ids ({example})."
             )
             divides = factor < 1
-            step = round(1 / factor) if divides else round(factor)
-            code = f"y = (y // {step}).astype(np.uint8)" if divides else f"y = np.rint(y * {step})"
+            step = 1 / factor if divides else factor
             if divides and step == 255:
                 code = "y = (y > 127).astype(np.uint8)      # 0 and 255 → 0 and 1"
-            elif not divides:
-                code += ".astype(np.uint8)"
+            else:
+                code = f"y = np.rint(y {'/' if divides else '*'} {step:g}).astype(np.uint8)"
             words = (
-                f"{'Divide' if divides else 'Multiply'} the masks by {step} to have the class ids "
-                "again; void, if there is any, is 255 and stays. Only images are scaled."
+                f"{'Divide' if divides else 'Multiply'} the masks by {step:g} to have the class "
+                "ids again; void, if there is any, is 255 and stays. Only images are scaled."
             )
             limit = values.classes - 1 if values.classes is not None else None
             yield self.finding(
@@ -279,6 +278,3 @@ class ScaledLabels(Probe):
                 Fix(words, code, {"labels.scale": factor}),
             )
             return
-
-
-PROBES: tuple[Probe, ...] = (ColourMapAsLabel(), LuminanceAsLabel(), ScaledLabels())

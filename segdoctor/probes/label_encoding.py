@@ -254,6 +254,3 @@ class LabelsConstant(Probe):
                 "warning" if chance else None,
             )
             return
-
-
-PROBES: tuple[Probe, ...] = (LabelOutOfRange(), OffByOne(), LabelsConstant())

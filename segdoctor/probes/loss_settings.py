@@ -6,10 +6,10 @@ from segdoctor.core.finding import Evidence, Plain
 from segdoctor.core.measured import Declared, LossContract
 from segdoctor.core.probe import NotExaminedError
 
-_TAKES_FROM_LOGITS = frozenset(
-    "binarycrossentropy binaryfocalcrossentropy categoricalcrossentropy "
-    "categoricalfocalcrossentropy sparsecategoricalcrossentropy crossentropy bce".split()
-)
+_TAKES_FROM_LOGITS = {
+    *("binarycrossentropy", "bce", "binaryfocalcrossentropy", "crossentropy"),
+    *("categoricalcrossentropy", "categoricalfocalcrossentropy", "sparsecategoricalcrossentropy"),
+}
 _SPARSE = frozenset({"sparsecategoricalcrossentropy"})
 
 

@@ -1,4 +1,4 @@
-"""The activations before the output: twice, over one channel, over the wrong axis, on the logits."""
+"""The activations before the output: twice, over one channel, over a wrong axis, on logits."""
 
 from __future__ import annotations
 

@@ -25,7 +25,11 @@ def _named(trials: tuple[TrialRun, ...], name: str) -> TrialRun:
     for run in trials:
         if run.name == name:
             return run
-    raise NotExaminedError(f"the trial run {name!r} was not made")
+    if name == AS_IT_IS:
+        raise NotExaminedError("no trial was made (--trial auto)")
+    raise NotExaminedError(
+        "no part was exchanged: the run learns, its findings settle it, or the budget was spent"
+    )
 
 
 def _could_train(run: TrialRun) -> TrialRun:

@@ -57,7 +57,7 @@ def measure_loss_as_run(
 
 def _within_zero_and_one(y_pred: Any) -> bool:
     output = np.asarray(y_pred)
-    return bool(output.size) and 0 <= output.min() and output.max() <= 1
+    return bool(output.size) and bool(output.min() >= 0) and bool(output.max() <= 1)
 
 
 def loss_of_outputs(

@@ -42,7 +42,8 @@ def print_scan(facts: ScanFacts, console: Console) -> None:
         console.print(_id_table(facts))
     if facts.problems:
         console.print()
-        console.print(Text(counted(len(facts.problems), "broken file or pair"), style="bold red"))
+        words = counted(len(facts.problems), "broken file or pair", "broken files or pairs")
+        console.print(Text(words, style="bold red"))
         for problem in facts.problems[:_PROBLEMS]:
             path, reason = _relative(facts, problem), clean(problem.reason, 200)
             console.print(Text(f"  {problem.code}  {path}: {reason}"))

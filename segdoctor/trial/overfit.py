@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -163,35 +164,36 @@ class _Update:
     two traces stays small."""
 
     def __init__(self, optimizer: Any, variables: Any) -> None:
-        import tensorflow as tf
-
         self._optimizer = optimizer
         self._variables = list(variables)
+        self._held: list[Any] = []
+        self._traced: Any = None
         if hasattr(optimizer, "build"):
             optimizer.build(self._variables)
-        self._traced = tf.function(self._apply, autograph=False)
-
-    def _apply(self, gradients: list[Any], held: list[Any]) -> None:
-        self._optimizer.apply_gradients(zip(gradients, held, strict=True))
 
     def __call__(self, gradients: list[Any]) -> None:
-        pairs = [(g, v) for g, v in zip(gradients, self._variables, strict=True) if g is not None]
-        if not pairs:
-            raise ValueError("no trainable variable has a gradient: there is nothing to train")
-        given = [g for g, _ in pairs]
-        held = [v for _, v in pairs]
-        if len(pairs) < len(self._variables):
-            self._apply(given, held)
-        else:
-            self._traced(given, held)
+        import tensorflow as tf
+
+        if self._traced is None:
+            pairs = zip(gradients, self._variables, strict=True)
+            self._held = [variable for gradient, variable in pairs if gradient is not None]
+            if not self._held:
+                raise ValueError("no trainable variable has a gradient: there is nothing to train")
+            self._traced = tf.function(self._apply, autograph=False)
+        self._traced([gradient for gradient in gradients if gradient is not None])
+
+    def _apply(self, gradients: list[Any]) -> None:
+        # Through `apply_gradients`, which Keras 3 and tf_keras both have. Variables without a
+        # gradient are left out, as `fit` leaves them out.
+        self._optimizer.apply_gradients(zip(gradients, self._held, strict=True))
 
 
 def _failed(
     run: Run, exam: Exam, name: str, patch: Mapping[str, object], seconds: float, error: Exception
 ) -> TrialRun:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    # TensorFlow puts the message of a failed op first and its call stack behind it.
-    told = clean(lines[0] if lines else "", 240)
+    # TensorFlow puts the name of the failed op first, and its call stack behind the message.
+    told = clean(re.sub(r"^\{\{.*?\}\}\s*", "", lines[0]) if lines else "", 160)
     nan = float("nan")
     return TrialRun(
         name=name,

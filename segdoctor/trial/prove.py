@@ -220,9 +220,9 @@ def _verdict(
         f"fix, {goal:.2f} counts as learnt"
     )
     if finding.code in decisive:
-        return Verdict("confirmed", "decisive", f"the run learns only with it: {scores}")
+        return Verdict("confirmed", "decisive", scores)
     if finding.code in still:
-        return Verdict("refuted", "none", "with the fix applied it is measured again, unchanged")
+        return Verdict("refuted", "none", "with the fix applied, the fault is measured again")
     worse = _score(together) < _score(as_is) - BAR.margin
     if worse:
         return Verdict(
@@ -233,7 +233,7 @@ def _verdict(
     return Verdict(
         "confirmed",
         "removes the evidence",
-        f"measured again with the fix, it is gone, and training is no worse: {scores}",
+        f"training is no worse: {scores}",
     )
 
 

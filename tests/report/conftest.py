@@ -324,7 +324,7 @@ def many() -> Report:
         for code, entry in CATALOGUE.items()
         for _ in range(4)
     )
-    return Report("check", "many.h5", 1, findings, outcomes(findings), pictures=pictures(12, 700))
+    return Report("check", "many.h5", 1, findings, outcomes(findings), pictures=pictures(8, 200))
 
 
 def hostile() -> Report:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.sources.voc import DataFolderError, scan_folder
+
 from .folders import image, mask, plain, plain_mask, voc
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"

@@ -136,7 +136,8 @@ class Normaliser:
         kept: dict[str, Any] = {}
         for key, value in settings.items():
             if key not in known:
-                if value not in (None, False, 1, [], {}, "auto") and key not in _SILENT:
+                silent = key in _SILENT or key.endswith(("_initializer", "_constraint"))
+                if value not in (None, False, 1, [], {}, "auto") and not silent:
                     self.notes.append(f"setting {clean(key)} of {clean(where)} was dropped")
                 continue
             kept[key] = self._setting(key, value, where)
@@ -257,7 +258,8 @@ _OLD_ARRAY_NAMES = {"L1L2Regularizer": "L1L2", "Identity": "IdentityInitializer"
 # Settings that say nothing of the result, or that the calls say as well.
 _SILENT = words(
     "batch_input_shape input_dtype input_shape input_dim input_length sparse ragged fused "
-    "implementation registered_name build_config batch_size is_placeholder query_shape key_shape value_shape"
+    "implementation registered_name build_config batch_size is_placeholder query_shape key_shape "
+    "value_shape"
 )
 
 
