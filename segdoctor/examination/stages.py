@@ -70,6 +70,8 @@ class Examination:
                 self.scan = feeding.scanned(request)
                 self.trace = self.trace.having(scan=self.scan)
                 self._tell_scan(self.scan)
+                if self.scan.interrupted:
+                    raise KeyboardInterrupt
         if self.opened.model is None:
             self._probe(self.trace)
             return
@@ -89,6 +91,8 @@ class Examination:
         with self._timed("recording"):
             self.trace = recording.record(self.run, self._knowledge, self.request.say)
             self.as_loaded = self._score_as_loaded()
+            if self.as_loaded:
+                self.facts["as_it_came"] = _score_in_words(self.as_loaded)
         self._probe(self.trace)
         if self.request.trial is None or self.run.batch is None:
             return
@@ -322,6 +326,14 @@ def choose_range(model: Any, inputs: Mapping[str, Any]) -> tuple[str, str]:
         return "tf", "the usual one; nothing in the model tells"
     best = min(gaps, key=lambda name: gaps[name])
     return best, f"the first batch normalisation's statistics fit it best, gap {gaps[best]:.2f}"
+
+
+def _score_in_words(scores: Mapping[str, Any]) -> str:
+    classes = ", ".join(f"{label}: {score:.2f}" for label, score in scores["per_class"].items())
+    return (
+        f"mIoU {scores['miou']} in inference mode over {scores['examples']} examples at "
+        f"{scores['side']} px (IoU of class {classes})"
+    )
 
 
 def _trainable(model: Any) -> int:

@@ -126,7 +126,7 @@ def _report(
     outcomes = examine_all(PROBES, trace, chosen)
     findings = explained(f for outcome in outcomes for f in outcome.findings)
     diagnosis = verdict.diagnosis_of(findings, (), complete=False)
-    interrupted = any("interrupted" in note for note in notes)
+    interrupted = bool(getattr(raw, "interrupted", False))
     return Report(
         kind=kind,
         subject=subject,

@@ -14,7 +14,7 @@ from segdoctor.core.finding import Finding
 from segdoctor.core.measured import HeadFacts, LabelFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Run
-from segdoctor.core.trace import Trace
+from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import recording
 from segdoctor.examination.request import Request
 from segdoctor.measures.labels import label_facts
@@ -61,7 +61,7 @@ def try_run(
     )
 
     def remeasure(treated_run: Run) -> frozenset[str]:
-        return _errors(recording.record(treated_run, _as_treated(known)), selected)
+        return _errors(recording.record(treated_run, _as_treated(treated_run, known)), selected)
 
     findings = _independent(findings, run, tools, remeasure)
     proof = prove(
@@ -85,9 +85,17 @@ def _void(ids: Any, known: recording.Knowledge) -> int | None:
     return mark if mark != -1 or bool((np.asarray(ids) == -1).any()) else None
 
 
-def _as_treated(known: recording.Knowledge) -> recording.Knowledge:
-    """A treated run's batch is judged like one that a user feeds, the optimizer included."""
-    return replace(known, optimizer_known=True)
+def _as_treated(treated_run: Run, known: recording.Knowledge) -> recording.Knowledge:
+    """A treated run's batch is judged like one that a user feeds, the optimizer included; where
+    its labels were changed, the masks on disk no longer say what is fed."""
+    fields = dict(known.fields)
+    declared = known.declared
+    if any(name.startswith("labels.") for name in treated_run.patches):
+        fields["scan"] = Missing("the treated labels are not those on disk")
+        declared = replace(declared, encoding_declared=True)
+    if any(name.startswith("loss.") for name in treated_run.patches):
+        fields["compiled"] = Missing("the treated loss is not the one compiled")
+    return replace(known, fields=fields, declared=declared, optimizer_known=True)
 
 
 def _errors(trace: Trace, selected: Callable[[str], bool]) -> frozenset[str]:

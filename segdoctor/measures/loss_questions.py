@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from segdoctor.core.measured import Answer, Encoding, LossContract, Scale
-from segdoctor.measures.loss_answer import differ, finite, gradient_of
+from segdoctor.measures.loss_answer import differ, finite, follows_labels, gradient_of
 from segdoctor.measures.loss_scale import read_scale, scale_questions
 from segdoctor.measures.loss_sheet import Array, Question, Sheet
 from segdoctor.measures.loss_void import all_void_question, void_questions
@@ -141,19 +141,26 @@ def _encoding(notes: _Notes, channels: int) -> Encoding:
 
 
 def _forms(sheet: Sheet, notes: _Notes) -> Generator[Question, Answer, None]:
-    """Which label layouts are taken: those where a wrong prediction costs something else."""
-    right, wrong = sheet.near(0.8), sheet.near(0.8, sheet.wrong)
+    """Which label layouts are taken: those whose labels say which channel is to rise."""
+    soft = sheet.soft()
     for form in sheet.forms():
-        y_true = sheet.labels(form)
-        first = yield Question(y_true, right, f"right, {form}")
+        first = yield Question(sheet.labels(form), soft, f"labels, {form}")
         if first.error:
             notes.errors[form] = first.error
             continue
         notes.ran.append(form)
-        other = yield Question(y_true, wrong, f"wrong, {form}")
-        if not (finite(first) and finite(other)):
-            notes.facts.setdefault("not_finite", first.question)
-        elif differ(first.value, other.value):
+        other = yield Question(sheet.encode(sheet.wrong, form), soft, f"other labels, {form}")
+        if other.error or not (finite(first) and finite(other)):
+            notes.facts.setdefault("not_finite", f"soft predictions ({form})")
+            continue
+        follows = follows_labels(sheet, first, other)
+        if follows is None:  # no gradient: the value must tell
+            right = yield Question(sheet.labels(form), sheet.near(0.8), f"right, {form}")
+            wrong = yield Question(
+                sheet.labels(form), sheet.near(0.8, sheet.wrong), f"wrong, {form}"
+            )
+            follows = differ(right.value, wrong.value)
+        if follows:
             notes.accepted.append(form)
     notes.facts["label_sensitive"] = bool(notes.accepted)
 

@@ -25,7 +25,8 @@ def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> He
     model : keras.Model or tf_keras.Model
         Only asked for its number of outputs.
     y_pred : tensor or array (B, H, W, C), (B, H*W, C) or (B, C, H, W)
-        The model's output on the batch in training mode. A tensor that still carries Keras' way
+        The model's output on the batch, in inference mode (dropout behind a sigmoid would scale
+        it beyond 1). A tensor that still carries Keras' way
         back to the logits (as :class:`~segdoctor.recorder.forward.TracedForward` gives it) is
         told from one that does not.
     graph : GraphFacts, optional

@@ -99,7 +99,7 @@ def _answering(loss: Any, flavour: str) -> Callable[[Question], Answer]:
         import keras
     else:
         import tf_keras as keras
-    state = [(variable, np.array(variable)) for variable in getattr(loss, "variables", ())]
+    state = [(variable, variable.numpy()) for variable in getattr(loss, "variables", ())]
 
     def answer(question: Question) -> Answer:
         y_pred = tf.constant(question.y_pred)

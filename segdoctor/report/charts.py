@@ -60,6 +60,7 @@ def draw_loss(axes: Axes, trials: Sequence[TrialRun], theme: Theme, drop: float 
     elif seen:
         axes.set_ylim(bottom=min(0.0, min(seen)))
     axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(_few_ticks(8))
     axes.set_ylabel("loss")
     legend(axes, theme, entries, drop=drop)
 
@@ -120,6 +121,7 @@ def draw_miou(axes: Axes, trials: Sequence[TrialRun], theme: Theme, drop: float 
     axes.set_ylim(0.0, 1.05)
     axes.set_xlim(left=0, right=1.07 * last)
     axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(_few_ticks(8))
     axes.set_ylabel("mIoU, training mode")
     legend(axes, theme, entries, drop=drop)
 
@@ -216,7 +218,7 @@ def draw_batch_norms(
         axes.set_ylabel(label)
         axes.margins(y=0.15)
         axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_locator(_few_ticks())
+        axes.yaxis.set_major_locator(_few_ticks(4, whole=False))
     _along_network(lower)
     upper.tick_params(labelbottom=False)
     upper.spines["bottom"].set_visible(False)
@@ -231,7 +233,7 @@ def _along_network(axes: Axes) -> None:
     right.set_horizontalalignment("right")
 
 
-def _few_ticks() -> Any:
+def _few_ticks(most: int, whole: bool = True) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(nbins=4)
+    return MaxNLocator(nbins=most, integer=whole)

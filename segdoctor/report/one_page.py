@@ -233,7 +233,7 @@ def _image(pixels: Any) -> Callable[[Any], None]:
 def _key(page: Sheet, report: Report) -> None:
     left = 0.0
     for swatch in pictures.key(report, _ROWS):
-        name = clean(swatch.name, 24)
+        name = clean(swatch.name, 36)
         wide = 0.2 + width_of(name, _quiet(10)) + 0.22
         if left + wide > page.inner:
             page.space(0.24)

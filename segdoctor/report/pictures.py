@@ -64,8 +64,8 @@ def _row(picture: Picture, void: int | None) -> Row:
     tiles = [Tile("image", _photo(picture.image)), Tile("label", _classes(picture.label, void))]
     for name in _kept(list(picture.predictions)):
         caption = f"prediction: {clean(name, 60)}"
-        # Where nobody drew a label there is nothing to be right or wrong about.
-        tiles.append(Tile(caption, _classes(picture.predictions[name], void)))
+        pixels = _classes(picture.predictions[name], void)
+        tiles.append(Tile(caption, _pale(pixels, picture.label, void)))
     return Row(clean(picture.name, 80), tuple(tiles))
 
 
@@ -90,7 +90,11 @@ def key(report: Report, most: int = _MOST) -> tuple[Swatch, ...]:
     swatches = [
         Swatch(class_name(report, i), colours[i % 256]) for i in sorted(present - {void})[:24]
     ]
-    return (*swatches, Swatch("void", "")) if void in present else tuple(swatches)
+    return (
+        (*swatches, Swatch("void; predictions there are pale", ""))
+        if void in present
+        else tuple(swatches)
+    )
 
 
 def png_of(pixels: Any) -> bytes:
@@ -119,17 +123,35 @@ def _classes(array: Any, void: int | None) -> Any:
     import numpy as np
     from PIL import Image
 
-    ids = np.squeeze(np.asarray(array)).astype(np.int64)
-    height, width = ids.shape
-    columns, lines = _size(width, height)
-    # Ids are repeated, never mixed: each shown pixel takes the one it falls on.
-    ids = ids[np.arange(lines) * height // lines][:, np.arange(columns) * width // columns]
+    ids = _enlarged(array)
     pixels = voc_palette()[ids % 256]
     if void is not None:
         down, right = np.indices(ids.shape)
         stripe = np.where((down + right) % 8 < 2, 150, 255).astype(np.uint8)
         pixels = np.where((ids == void)[..., None], stripe[..., None], pixels)
     return np.asarray(Image.fromarray(pixels))
+
+
+def _pale(pixels: Any, label: Any, void: int | None) -> Any:
+    """A prediction, pale where nobody drew a label: there it is neither right nor wrong."""
+    import numpy as np
+
+    ids = _enlarged(label)
+    if void is None or ids.shape != pixels.shape[:2]:
+        return pixels
+    pale = (0.2 * pixels + 0.8 * 236).astype(np.uint8)
+    return np.where((ids == void)[..., None], pale, pixels)
+
+
+def _enlarged(array: Any) -> Any:
+    """Ids at the shown size: repeated, never mixed; each pixel takes the one it falls on."""
+    import numpy as np
+
+    ids = np.asarray(array)
+    ids = (ids[..., 0] if ids.ndim == 3 else ids).astype(np.int64)
+    height, width = ids.shape
+    columns, lines = _size(width, height)
+    return ids[np.arange(lines) * height // lines][:, np.arange(columns) * width // columns]
 
 
 def _size(width: int, height: int) -> tuple[int, int]:

@@ -383,9 +383,18 @@ def test_ids_that_merely_broadcast_are_not_taken_for_accepted() -> None:
     def careless_mse(y: Array, p: Array) -> float:
         return float(((y - p) ** 2).mean())
 
-    found = contract(careless_mse)
-    assert found.labels == "onehot"
-    assert found.forms == ("BHWC",)
+    def careless_dice(y: Array, p: Array) -> float:
+        axes = (0, 1, 2)
+        return float(1 - (2 * (y * p).sum(axis=axes) / (y + p).sum(axis=axes)).mean())
+
+    def careless_ce(y: Array, z: Array) -> float:
+        return float(-(y * log_softmax(z)).sum(axis=-1).mean())
+
+    for loss in (careless_mse, careless_dice, careless_ce):
+        for channels in (2, 3, 21):
+            found = contract(loss, channels)
+            assert found.labels == "onehot"
+            assert found.forms == ("BHWC",)
 
 
 def test_a_score_in_the_place_of_a_loss() -> None:
@@ -445,7 +454,7 @@ def test_a_loss_with_hidden_state_is_not_judged() -> None:
 def test_always_nan() -> None:
     found = contract(lambda y, p: float("nan"))
     assert found.raises == ""
-    assert found.facts["not_finite"] == "right, BHWC"
+    assert found.facts["not_finite"] == "soft predictions (BHWC)"
     assert found.labels == "unknown"
 
 

@@ -137,7 +137,14 @@ def test_labels_have_their_colours_and_void_is_hatched() -> None:
     assert (drawn[-1, 120] == 0).all()
     assert set(np.unique(drawn[:, -8:])) == {150, 255}
     assert (photo == 77).all()
-    assert [swatch.name for swatch in pictures.key(report)] == ["0", "15", "void"]
+    guessed = row.tiles[2].pixels
+    assert (guessed[0, 0] == voc_palette()[15]).all()
+    assert (guessed[:, -8:] > 180).all()
+    assert [swatch.name for swatch in pictures.key(report)] == [
+        "0",
+        "15",
+        "void; predictions there are pale",
+    ]
 
 
 def test_without_a_void_label_255_is_a_class() -> None:

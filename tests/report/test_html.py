@@ -161,7 +161,8 @@ def test_a_drawing_that_fails_costs_only_itself(
 
 def test_many_findings_are_cut_and_counted(make_report: Make) -> None:
     text = Page(to_html(make_report("many"))).text
-    assert "388 more findings are in report.json" in text
+    left = len(make_report("many").findings) - 60
+    assert f"{left} more findings are in report.json" in text
     assert "and 28 more in report.json" in text
 
 

@@ -28,7 +28,9 @@ def _in_order(text: str, *parts: str) -> bool:
 
 
 def test_the_diagnosis_comes_first_and_the_path_last(make_report: Make) -> None:
-    text = as_text(make_report("sick"), written="reports/deeplab/report.html")
+    report = make_report("sick")
+    text = as_text(report, written="reports/deeplab/report.html")
+    answers = [outcome.status for outcome in report.outcomes]
     assert _in_order(
         text,
         "segdoctor check",
@@ -50,8 +52,8 @@ def test_the_diagnosis_comes_first_and_the_path_last(make_report: Make) -> None:
         "IoU per class",
         "Not examined",
         "BN002: the batch size is not known (--batch-size would tell)",
-        "63 codes: this version has no probe for it yet",
-        "43 codes clear",
+        f"{answers.count('not examined') - 2} codes: this version has no probe for it yet",
+        f"{answers.count('clear')} codes clear",
         "seed 7",
         "exit 1",
         "Report written: reports/deeplab/report.html",
@@ -85,7 +87,7 @@ def test_colour_is_only_what_is_asked_for(make_report: Make) -> None:
 
 def test_many_findings_are_cut_and_counted(make_report: Make) -> None:
     text = as_text(make_report("many"))
-    assert "and 428 more findings: MDL001 × 1" in text
+    assert f"and {len(make_report('many').findings) - 20} more findings: MDL001 × 1" in text
     assert len(text.splitlines()) < 900
     assert "and 45 more lines" in text
     assert "and 36 more numbers" in text

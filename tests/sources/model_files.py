@@ -24,7 +24,9 @@ def batch_norm(name: str = "bn", **settings: Any) -> dict[str, Any]:
     return {"class_name": "BatchNormalization", "name": name, "config": {"name": name, **settings}}
 
 
-def image_input(name: str = "image", shape: Sequence[int | None] = (None, 8, 8, 3)) -> dict[str, Any]:
+def image_input(
+    name: str = "image", shape: Sequence[int | None] = (None, 8, 8, 3)
+) -> dict[str, Any]:
     return {
         "class_name": "InputLayer",
         "name": name,

@@ -50,15 +50,18 @@ def test_h5(h5: Path) -> None:
     assert facts.parameters == 9 * 3 * 4 + 4 + 16
     assert facts.graph.output_shapes == ((None, 8, 8, 4),)
     assert [layer.parameters for layer in facts.graph.layers] == [0, 112, 16]
-    assert facts.code == () and facts.not_loadable == ()
+    assert facts.code == ()
+    assert facts.not_loadable == ()
 
 
 def test_batch_norm_with_statistics(h5: Path) -> None:
     (norm,) = read_model_file(h5).batch_norms
     assert (norm.momentum, norm.channels, norm.feeds_from) == (0.9, 4, "conv")
     assert norm.wired_training is False
-    assert norm.gamma is not None and norm.gamma.mean == 2
-    assert norm.moving_variance is not None and norm.moving_variance.std == 0
+    assert norm.gamma is not None
+    assert norm.gamma.mean == 2
+    assert norm.moving_variance is not None
+    assert norm.moving_variance.std == 0
 
 
 def test_compile_settings(h5: Path) -> None:
@@ -107,14 +110,17 @@ def test_keras_zip_counts_groups_by_class(tmp_path: Path, compression: int) -> N
         ("a", "kernel", 2),
     ]
     assert facts.parameters == 9 * 12 + 4 + 9 * 8 + 2  # neither seeds nor optimizer slots
-    assert facts.compiled is not None and facts.compiled.loss == "mse"
+    assert facts.compiled is not None
+    assert facts.compiled.loss == "mse"
     assert facts.graph.flavour == "keras3"
 
 
 def test_first_keras_zips_skip_numbers(tmp_path: Path) -> None:
     """TF 2.12 wrote ``_layer_checkpoint_dependencies`` with gaps in the numbers."""
     tree = {
-        key.replace("layers", "_layer_checkpoint_dependencies", 1).replace("conv2d_1", "conv2d_2"): v
+        key.replace("layers", "_layer_checkpoint_dependencies", 1).replace(
+            "conv2d_1", "conv2d_2"
+        ): v
         for key, v in TREE.items()
         if "optimizer" not in key
     }
@@ -158,8 +164,13 @@ def test_keras1_names(tmp_path: Path) -> None:
     layer = {
         "class_name": "Convolution2D",
         "config": {
-            **{"name": name, "nb_filter": 4, "nb_row": 3, "nb_col": 3, "border_mode": "same"},
-            **{"dim_ordering": "tf", "batch_input_shape": [None, 8, 8, 3]},
+            "name": name,
+            "nb_filter": 4,
+            "nb_row": 3,
+            "nb_col": 3,
+            "border_mode": "same",
+            "dim_ordering": "tf",
+            "batch_input_shape": [None, 8, 8, 3],
         },
     }
     arrays = [(f"{name}_W", np.ones((3, 3, 3, 4), "f")), (f"{name}_b", np.ones(4, "f"))]

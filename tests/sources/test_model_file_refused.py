@@ -33,7 +33,10 @@ def refusal(path: Path) -> str:
     finally:
         tracemalloc.stop()
     line = str(caught.value)
-    assert "\n" not in line and path.name in line and "expected" in line and "received" in line
+    assert "\n" not in line
+    assert path.name in line
+    assert "expected" in line
+    assert "received" in line
     return line
 
 

@@ -1,0 +1,52 @@
+"""Streamed statistics beside NumPy's over the whole array."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from segdoctor.measures.weight_statistics import block_slices, statistics_of, total_of
+
+
+@given(
+    arrays.arrays(
+        "float32",
+        arrays.array_shapes(max_dims=4, max_side=7),
+        elements=st.floats(-1e6, 1e6, width=32) | st.just(math.nan) | st.just(math.inf),
+    ),
+    st.integers(1, 60),
+)
+def test_blocks_merge_to_the_whole(values: np.ndarray, limit: int) -> None:
+    slices = list(block_slices(values.shape, limit))
+    blocks = [values[piece] for piece in slices]
+    assert sum(block.size for block in blocks) == values.size
+    assert max(block.size for block in blocks) <= limit
+    total = total_of(blocks)
+    finite = values[np.isfinite(values)].astype("float64")
+    assert (total.count, total.not_finite) == (values.size, values.size - finite.size)
+    if finite.size:
+        assert total.zeros == (finite == 0).sum()
+        assert (total.minimum, total.maximum) == (finite.min(), finite.max())
+        assert total.mean == pytest.approx(finite.mean(), rel=1e-9, abs=1e-6)
+        assert total.std == pytest.approx(finite.std(), rel=1e-6, abs=1e-6)
+    else:
+        assert math.isnan(total.mean)
+        assert math.isnan(total.std)
+
+
+@pytest.mark.parametrize(
+    "values", [np.float32(3), np.array([True, False]), np.arange(4, dtype="i8")]
+)
+def test_other_types(values: np.ndarray) -> None:
+    total = total_of(np.asarray(values)[piece] for piece in block_slices(np.shape(values)))
+    assert total.mean == np.mean(values)
+
+
+def test_a_large_offset_does_not_eat_the_deviation() -> None:
+    values = np.array([1e8, 1e8 + 8, 1e8 + 16], "float32")
+    assert statistics_of(values).std == pytest.approx(values.astype("float64").std())
