@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
 from segdoctor.examination import verdict
@@ -109,6 +109,10 @@ def _loss_table(trace: Trace) -> dict[str, Any]:
             "labels": contract.labels,
             "ignores": ", ".join(str(label) for label in contract.ignores) or "nothing",
         }
+    labels = trace.get("labels")
+    if isinstance(labels, LabelFacts):
+        shape = " × ".join(str(size) for size in labels.shape)
+        table["fed"] = f"{labels.kind}, {shape}, {labels.dtype}"
     if isinstance(head, HeadFacts):
         table["head"] = f"{head.kind}, {head.channels} channels"
     if isinstance(run, LossAsRun) and run.value is not None:

@@ -62,16 +62,16 @@ class Examination:
     def _examine(self) -> None:
         request = self.request
         with self._timed("reading"):
+            if feeding.is_folder(request.data):  # first: it is read in less time than a model
+                self.scan = feeding.scanned(request)
+                self._tell_scan(self.scan)
+                self.trace = self._with_scan(Trace({"declared": self._declared()}))
+                if self.scan.interrupted:
+                    raise KeyboardInterrupt
             self.opened = opening.open_model(request)
             self.facts.update(self.opened.run)
             self.notes += self.opened.notes
-            self.trace = self._static()
-            if feeding.is_folder(request.data):
-                self.scan = feeding.scanned(request)
-                self.trace = self.trace.having(scan=self.scan)
-                self._tell_scan(self.scan)
-                if self.scan.interrupted:
-                    raise KeyboardInterrupt
+            self.trace = self._with_scan(self._static())
         if self.opened.model is None:
             self._probe(self.trace)
             return
@@ -116,6 +116,9 @@ class Examination:
                 "declared": self._declared(),
             }
         )
+
+    def _with_scan(self, trace: Trace) -> Trace:
+        return trace if self.scan is None else trace.having(scan=self.scan)
 
     def _declared(self, **changes: Any) -> Declared:
         request = self.request

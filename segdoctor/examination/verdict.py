@@ -55,6 +55,8 @@ def headline_of(
     learns = ""
     if as_is is not None:
         learns = f" The trial on one batch: {as_is.verdict}."
+    if not errors and as_is is not None and as_is.verdict == "cannot run":
+        return f"The {subject} could not be trained, and no probe says why: {as_is.note}"
     if not errors:
         warnings = sum(f.severity == "warning" for f in findings)
         rest = f" {_count(warnings, 'warning')} below." if warnings else ""

@@ -26,18 +26,34 @@ def layer_depths(graph: GraphFacts) -> dict[str, float]:
 
 
 def on_path_to_outputs(graph: GraphFacts) -> frozenset[str] | None:
-    """Layers that the outputs depend on; None where the graph's calls are not known."""
+    """Layers that any output depends on; None where the graph's calls are not known."""
+    paths = _paths(graph)
+    return None if paths is None else frozenset().union(*paths)
+
+
+def on_path_to_every_output(graph: GraphFacts) -> frozenset[str] | None:
+    """Layers that all outputs depend on; None where the graph's calls are not known."""
+    paths = _paths(graph)
+    return None if paths is None else frozenset.intersection(*paths)
+
+
+def _paths(graph: GraphFacts) -> list[frozenset[str]] | None:
     sources = layer_sources(graph)
-    if not any(sources.values()) or not graph.outputs:
+    outputs = [name for name in graph.outputs if name in sources]
+    if not outputs or not any(sources.values()):
         return None
+    return [frozenset(_before(name, sources)) for name in outputs]
+
+
+def _before(output: str, sources: Mapping[str, Iterable[str]]) -> set[str]:
     reached: set[str] = set()
-    waiting = [name for name in graph.outputs if name in sources]
+    waiting = [output]
     while waiting:
         name = waiting.pop()
         if name not in reached:
             reached.add(name)
             waiting.extend(sources[name])
-    return frozenset(reached)
+    return reached
 
 
 def layer_sources(graph: GraphFacts) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -137,6 +138,8 @@ def _median_step(updates: Sequence[UpdateFacts]) -> float:
     ratios = sorted(fact.ratio for fact in updates if not fact.variable.endswith(_AFFINE))
     if not ratios:
         raise NotExaminedError("no kernel has an update to judge")
+    if not all(math.isfinite(ratio) for ratio in ratios):
+        raise NotExaminedError("the gradient is not finite, so no step is")
     return ratios[len(ratios) // 2]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from segdoctor.core.measured import HeadFacts
 from segdoctor.core.model_facts import GraphFacts
+from segdoctor.core.probe import NotExaminedError
 from segdoctor.measures.head_path import HeadPath, head_path
 
 SUM_TOLERANCE = 1e-2
@@ -18,7 +19,7 @@ _BELOW_ZERO = 1e-6
 
 
 def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> HeadFacts:
-    """What the output is: logits, softmax, sigmoid or constant.
+    """What the output is: logits, softmax, sigmoid, constant, or unknown where it is not finite.
 
     Parameters
     ----------
@@ -34,19 +35,18 @@ def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> He
 
     Raises
     ------
-    ValueError
-        If the output is no tensor with a class axis.
+    NotExaminedError
+        If the output is no single tensor with a class axis.
     """
-    if isinstance(y_pred, (list, tuple, dict)):
-        raise ValueError(
-            f"expected one output, received {len(y_pred)}: {getattr(model, 'output_names', '')}"
-        )
+    if isinstance(y_pred, list | tuple | dict):
+        names = getattr(model, "output_names", "")
+        raise NotExaminedError(f"the model has {len(y_pred)} outputs {names}, not one")
     output = np.asarray(y_pred, dtype=np.float32)
-    if output.ndim < 2:
-        raise ValueError(f"expected an output with a class axis, received shape {output.shape}")
+    if output.ndim < 2 or not output.size:
+        raise NotExaminedError(f"the output of shape {output.shape} has no class axis")
     path = head_path(graph)
     axis = _class_axis(output, path)
-    probabilities = bool(output.size) and float(output.min()) >= -_BELOW_ZERO
+    probabilities = float(output.min()) >= -_BELOW_ZERO
     error = _sum_error(output, axis)
     return HeadFacts(
         shape=output.shape,
@@ -77,6 +77,8 @@ def _sum_error(output: NDArray[np.float32], axis: int) -> float:
 
 def _kind(output: NDArray[np.float32], axis: int, error: float, path: HeadPath) -> str:
     low, high = float(output.min()), float(output.max())
+    if not np.isfinite(output).all():
+        return "unknown"
     bounded = low >= -_BELOW_ZERO and high <= 1.0 + _BELOW_ZERO
     if bounded and output.shape[axis] > 1 and error <= SUM_TOLERANCE:
         return "softmax"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdoctor.core.measured import LossAsRun
+from segdoctor.core.probe import NotExaminedError
 from segdoctor.recorder.forward import Outputs, Reach, TracedForward
 from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.loss_answers import error_line
@@ -82,9 +83,16 @@ def loss_of_outputs(
     Returns
     -------
     LossAsRun
-        Where the loss fails on the batch, ``raises`` says how, and ``rescued`` is told with the
-        void and out-of-range ids replaced by class 0.
+        Where the loss fails on the batch, ``raises`` says how, and ``rescued`` is told with
+        labels of class 0 instead.
+
+    Raises
+    ------
+    NotExaminedError
+        If the model has several outputs.
     """
+    if isinstance(outputs.y_pred, list | tuple | dict):
+        raise NotExaminedError(f"the model has {len(outputs.y_pred)} outputs")
     asked = _Asked(loss, outputs, sample_weight, reach, class_axis)
     void = _void_rows(void_mask, asked.pixels)
     with warnings.catch_warnings():
@@ -92,7 +100,7 @@ def loss_of_outputs(
         try:
             measured = _measure(asked, y, void)
         except Exception as error:  # noqa: BLE001 - a stranger's loss on a batch it may not fit
-            rescued = _rescued_on_legal_ids(asked, y)
+            rescued = _rescued_on_legal_labels(asked)
             measured = LossAsRun(None, raises=error_line(error), rescued=rescued, finite=False)
     return replace(measured, void_pixels=int(void.sum()), valid_pixels=int((~void).sum()))
 
@@ -213,17 +221,23 @@ def _moved_by_void(asked: _Asked, y: Any, void: NDArray[np.bool_], value: float)
     return difference if difference > 1e-6 * abs(value) else 0.0
 
 
-def _rescued_on_legal_ids(asked: _Asked, y: Any) -> bool:
-    """Whether Keras reaches back, told on ids that the loss does not refuse."""
-    ids = np.asarray(y)
-    if asked.outputs.keras_logits is None or ids.size != asked.pixels:
+def _rescued_on_legal_labels(asked: _Asked) -> bool:
+    """Whether Keras reaches back, told on labels of class 0 that the loss does not refuse."""
+    if asked.outputs.keras_logits is None:
         return False
-    legal = np.where((ids >= 0) & (ids < max(asked.channels, 2)), ids, 0).astype(ids.dtype)
-    try:
-        value, plain = asked.number(legal, asked.source()), asked.plain(legal)
-    except Exception:  # noqa: BLE001 - it fails on legal ids too: then nothing is known
-        return False
-    return not _close(value, plain)
+    asked = replace(asked, sample_weight=None)
+    shape = list(asked.outputs.y_pred.shape)
+    onehot = np.zeros(shape, np.float32)
+    np.moveaxis(onehot, asked.class_axis, -1)[..., 0] = 1
+    del shape[asked.class_axis]
+    ids = np.zeros(shape, np.int32)
+    for labels in (ids, ids[..., None], onehot):
+        try:
+            value, plain = asked.number(labels, asked.source()), asked.plain(labels)
+        except Exception:  # noqa: BLE001 - a stranger's loss: the next layout may fit
+            continue
+        return not _close(value, plain)
+    return False
 
 
 def _rows(asked: _Asked, gradient: Any) -> NDArray[np.float64]:

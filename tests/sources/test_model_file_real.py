@@ -39,7 +39,7 @@ def loaded(library: Any, name: str) -> Any:
     """The model as ``load_model`` gives it; None if it does not."""
     try:
         return library.models.load_model(MODELS / name, compile=False)
-    except Exception:  # the reference fails in many ways; there is then nothing to compare with
+    except (OSError, TypeError, ValueError, EOFError):
         return None
 
 
@@ -54,7 +54,7 @@ def test_rebuilt_or_refused(name: str) -> None:
         assert "\n" not in str(caught.value)
         return
     model, _ = rebuild(open_model_file(MODELS / name))
-    shape = [2, *(min(size or 64, 513) for size in model.input_shape[1:])]
+    shape = [1, *(size or 64 for size in model.input_shape[1:])]
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
     ours = np.asarray(model(x, training=False))
     import tf_keras

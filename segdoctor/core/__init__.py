@@ -1,0 +1,1 @@
+"""The nouns: findings, traces, facts, the catalogue, the engine. Runs without NumPy."""

@@ -1,0 +1,1 @@
+"""Pure arithmetic on arrays and plain values; TensorFlow is never imported here."""

@@ -1,0 +1,1 @@
+"""Draws a report: terminal, JSON, HTML, PNG. Nothing is computed anew."""

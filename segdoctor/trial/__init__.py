@@ -1,0 +1,1 @@
+"""Short trainings on one batch that confirm or refute a fix."""
