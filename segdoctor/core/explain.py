@@ -27,7 +27,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "IGN001": ("LOSS002",),
     "MDL005": ("GRAD001",),
     "LOSS003": ("GRAD001",),
-    "GRAD007": ("GRAD001", "MDL003"),
+    "GRAD007": ("GRAD001",),
     "DATA007": ("BN005",),
     "DATA008": ("BN005",),
     "DATA009": ("BN005",),

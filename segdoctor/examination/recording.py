@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from segdoctor.core.measured import Declared, HeadFacts, InputRange, LabelFacts
+from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch, Run
 from segdoctor.core.trace import Missing, Trace
@@ -70,7 +71,11 @@ def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: La
     from segdoctor.recorder.loss_as_run import measure_loss_as_run
 
     assert run.batch is not None
-    head = measure_head(run.model, output, trace.get("graph"))
+    graph = trace.get("graph")
+    try:
+        head = measure_head(run.model, output, graph if isinstance(graph, GraphFacts) else None)
+    except NotExaminedError as why:
+        return trace.having(head=Missing(str(why)), loss_as_run=Missing(str(why)))
     trace = trace.having(head=head, input_range=_input_range(run, known))
     contract = ask_loss(run.loss, head.channels, flavour=run.flavour, head_kind=head.kind)
     void = true_ids(run.batch, head, labels, known.declared.ignore_label)
@@ -87,8 +92,8 @@ def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: La
 
 
 def _an_output(network: Mapping[str, object]) -> Any:
-    # As `fit` sees it: an untrained net says next to nothing in inference mode.
-    for name in ("y_train", "y_infer"):
+    # In inference mode: dropout behind a sigmoid scales the output of training past 1.
+    for name in ("y_infer", "y_train"):
         value = network.get(name)
         if value is not None and not isinstance(value, Missing):
             return np.asarray(value, np.float32)

@@ -25,6 +25,7 @@ from segdoctor.examination.request import Request
 from segdoctor.probes import PROBES, SECOND_PASS
 
 STAND_IN_RATE = 1e-3
+CLEARLY_BETTER = 0.67
 
 
 class Examination:
@@ -328,6 +329,8 @@ def choose_range(model: Any, inputs: Mapping[str, Any]) -> tuple[str, str]:
     except NotExaminedError:
         return "tf", "the usual one; nothing in the model tells"
     best = min(gaps, key=lambda name: gaps[name])
+    if gaps[best] > CLEARLY_BETTER * gaps["tf"]:
+        return "tf", "the usual one; no other fits the first batch normalisation clearly better"
     return best, f"the first batch normalisation's statistics fit it best, gap {gaps[best]:.2f}"
 
 

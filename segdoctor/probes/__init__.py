@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from segdoctor.core.probe import Probe
+from segdoctor.probes.batch_norm import (
+    FrozenUsesBatchStatistics,
+    TrainableForcedInference,
+    TrainInferenceGap,
+    WiredModeOverridden,
+)
+from segdoctor.probes.batch_norm_statistics import (
+    BatchTooSmall,
+    Degenerate,
+    StatisticsAtDefault,
+    StatisticsStale,
+)
 from segdoctor.probes.dataset import FileUnreadable, PairMissing, PairSizeDiffers
+from segdoctor.probes.freeze_boundary import FreezeSplitsBlock
+from segdoctor.probes.gradient_flow import GradientNotFinite, NoGradientPath
+from segdoctor.probes.gradient_scale import GradientExplodes, GradientVanishes
 from segdoctor.probes.ignore_disk import IgnoreLabelUndeclared
 from segdoctor.probes.ignore_label import VoidInsideOneHot, VoidOutOfRange, VoidReachesLoss
 from segdoctor.probes.input_range import InputRangeDiffers
@@ -17,6 +32,7 @@ from segdoctor.probes.loss_contract import (
     PerfectPredictionNotBest,
 )
 from segdoctor.probes.model_file import CodeInModelFile, LayerNotLoadable, WeightsNotFinite
+from segdoctor.probes.optimisation import UpdateTooLarge, UpdateTooSmall
 from segdoctor.probes.output_activation import (
     ActivationAppliedTwice,
     RectifiedLogits,
@@ -29,6 +45,7 @@ from segdoctor.probes.output_scale import (
     SigmoidWithCategoricalLoss,
     SoftmaxOnSoftmaxLoss,
 )
+from segdoctor.probes.trainable_head import NothingToTrain
 from segdoctor.probes.trial import (
     CannotOverfit,
     CollapsesToOneClass,
@@ -36,11 +53,22 @@ from segdoctor.probes.trial import (
     OptimizerToBlame,
     TrainingModeOnly,
 )
+from segdoctor.probes.weights import WeightsNeverLoaded
 
 PROBES: tuple[Probe, ...] = (
     CodeInModelFile(),
     LayerNotLoadable(),
+    WeightsNeverLoaded(),
     WeightsNotFinite(),
+    FrozenUsesBatchStatistics(),
+    BatchTooSmall(),
+    TrainInferenceGap(),
+    StatisticsAtDefault(),
+    StatisticsStale(),
+    TrainableForcedInference(),
+    Degenerate(),
+    FreezeSplitsBlock(),
+    WiredModeOverridden(),
     SoftmaxOnSoftmaxLoss(),
     LogitsIntoProbabilityLoss(),
     ActivationAppliedTwice(),
@@ -70,6 +98,13 @@ PROBES: tuple[Probe, ...] = (
     FileUnreadable(),
     PairSizeDiffers(),
     InputRangeDiffers(),
+    NoGradientPath(),
+    GradientVanishes(),
+    GradientExplodes(),
+    GradientNotFinite(),
+    NothingToTrain(),
+    UpdateTooSmall(),
+    UpdateTooLarge(),
 )
 """Probes over the trace alone, in the order of the catalogue."""
 

@@ -162,9 +162,10 @@ class StatisticsStale(Probe):
     code = "BN005"
     how = (
         "What flows into each BN is compared with the moving statistics it holds. A layer that "
-        "runs on its stored statistics in training is judged by the plain gap. A layer in "
-        "training mode is judged by what no lag explains: a moving average on its way from mean "
-        "0, variance 1 to this data holds a mixture of both, with one share for all channels."
+        "runs on its stored statistics in training is judged by the plain gap. Of layers in "
+        "training mode the first one is judged, which sees the images, by what no lag explains: a "
+        "moving average on its way from mean 0, variance 1 to this data holds a mixture of both, "
+        "with one share for all channels."
     )
     why = "Features leave the range that the weights behind were trained on."
     fix = "Feed what the statistics were gathered from (input range!), or measure them anew."
@@ -182,7 +183,7 @@ class StatisticsStale(Probe):
         default=1.0, metadata={"doc": "median |log10(batch variance / stored variance)|"}
     )
     unexplained: float = field(
-        default=0.4,
+        default=0.25,
         metadata={"doc": "orders of variance (deviations of mean) that no lag explains"},
     )
 
@@ -193,7 +194,8 @@ class StatisticsStale(Probe):
     ) -> Iterator[Finding]:
         default = {fact.layer for fact in batch_norms if at_default(fact)}
         judged = [seen for seen in bn_observed if seen.layer not in default]
-        stale = [seen for seen in judged if self._is_stale(seen)]
+        entrance = min((seen.depth for seen in bn_observed), default=0.0)
+        stale = [seen for seen in judged if self._is_stale(seen, seen.depth == entrance)]
         if not stale:
             return
         first = min(stale, key=lambda seen: seen.depth)
@@ -222,13 +224,13 @@ class StatisticsStale(Probe):
             ),
         )
 
-    def _is_stale(self, seen: BatchNormObserved) -> bool:
+    def _is_stale(self, seen: BatchNormObserved, first: bool) -> bool:
         apart = seen.mean_gap > self.mean_gap or seen.variance_gap > self.variance_gap
         if not apart:
             return False
         if seen.training_mode == "moving":
             return True
-        return (
+        return first and (
             seen.mean_gap_beyond_lag > self.unexplained
             or seen.variance_gap_beyond_lag > self.unexplained
         )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdoctor.core.measured import BatchNormObserved
-from segdoctor.recorder.layers import batch_norm_layers, tf_variable
+from segdoctor.recorder.layers import batch_norm_layers, values_of
 from segdoctor.recorder.recalibrate import batch_statistics, channel_axis, replaced_call
 
 Vector = NDArray[np.float64]
@@ -86,7 +86,7 @@ def _stored(layer: Any) -> tuple[Vector, Vector]:
     for variable in (layer.moving_mean, layer.moving_variance):
         value = variable.value
         value = value() if callable(value) else value
-        pair.append(np.array(tf_variable(value), dtype=np.float64).ravel())
+        pair.append(values_of(value).astype(np.float64).ravel())
     return pair[0], pair[1]
 
 
@@ -147,7 +147,7 @@ def _mode(
 def _affine(variable: Any) -> Vector | None:
     if variable is None:
         return None
-    return np.array(tf_variable(variable), dtype=np.float64).ravel()
+    return values_of(variable).astype(np.float64).ravel()
 
 
 def observed(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """Every layer below ``model`` once, with its path: ``outer/inner`` in nested models.
@@ -59,3 +62,9 @@ def is_tf_keras(model: Any) -> bool:
 def tf_variable(variable: Any) -> Any:
     """The ``tf.Variable`` behind a Keras 3 variable; a ``tf.Variable`` itself as it is."""
     return getattr(variable, "_value", variable)
+
+
+def values_of(variable: Any) -> NDArray[Any]:
+    """A copy of a variable's values, of any Keras, as an array of its own type."""
+    raw = tf_variable(variable)
+    return np.array(raw.numpy() if hasattr(raw, "numpy") else raw)

@@ -11,7 +11,7 @@ import numpy as np
 from segdoctor.core.model_facts import BatchNormFacts, GraphFacts, LayerFacts, WeightFacts
 from segdoctor.measures.graph_config import batch_norms_from, graph_from_config
 from segdoctor.measures.weight_statistics import statistics_of
-from segdoctor.recorder.layers import batch_norm_layers, is_tf_keras, tf_variable, walk
+from segdoctor.recorder.layers import batch_norm_layers, is_tf_keras, values_of, walk
 
 
 def live_facts(
@@ -127,7 +127,7 @@ def variable_dtype(variable: Any) -> str:
 
 
 def _statistics(path: str, variable: Any) -> WeightFacts:
-    values = np.asarray(tf_variable(variable))
+    values = values_of(variable)
     total = statistics_of(values)
     return WeightFacts(
         layer=path,

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from segdoctor.recorder.layers import tf_variable
+from segdoctor.recorder.layers import tf_variable, values_of
 
 Restore = Callable[[], None]
+
+# Turns the user's global TensorFlow seed into one of our own.
+_OWN_STREAM = 0x5E6D0C
 
 # What compiling and training set on a model beside its variables.
 _COMPILE_STATE = (
@@ -113,11 +116,11 @@ def _stray_variables(model: Any) -> list[Any]:
 
 
 def _values(variables: list[Any]) -> Restore:
-    saved = [(variable, np.array(tf_variable(variable))) for variable in variables]
+    saved = [(variable, values_of(variable)) for variable in variables]
 
     def restore() -> None:
         for variable, value in saved:
-            if np.asarray(tf_variable(variable)).tobytes() != value.tobytes():
+            if values_of(variable).tobytes() != value.tobytes():
                 tf_variable(variable).assign(value)
 
     return restore
@@ -207,7 +210,12 @@ def _tensorflow_random() -> Restore:
     seed, source = context._seed, getattr(context, "_rng", None)
     state = source.getstate() if source is not None else None
     generator = stateful.global_generator
-    value = None if generator is None else np.array(generator.state)
+    value = None if generator is None else values_of(generator.state)
+    if seed is not None:
+        # TensorFlow keeps the state of a random operation by its seeds: with the user's seeds
+        # the operations of the block would draw from the user's streams.
+        context._seed = seed ^ _OWN_STREAM
+        context._rng = random.Random(context._seed)
 
     def restore() -> None:
         context._seed = seed
@@ -230,7 +238,7 @@ def _keras_random() -> Restore:
         for name in ("global_random_seed", "global_seed_generator")
     }
     generator = plain["global_seed_generator"]
-    value = None if generator is None else np.array(generator.state)
+    value = None if generator is None else values_of(generator.state)
     names = global_state.get_global_attribute("object_name_uids")
     counts = None if names is None else dict(names)
 

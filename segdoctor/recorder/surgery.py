@@ -16,7 +16,7 @@ from segdoctor.recorder.layers import is_batch_norm
 
 Config = dict[str, Any]
 
-HEAD_ACTIVATIONS = ("softmax", "sigmoid")
+_ACTIVATION_LAYERS = ("Softmax", "ReLU", "LeakyReLU", "ELU", "PReLU")
 _CONVOLUTIONS = ("Conv2D", "Dense", "Conv2DTranspose", "SeparableConv2D")
 
 
@@ -84,13 +84,15 @@ def carry_weights(old: Any, new: Any) -> None:
 
 
 def without_last_activation(model: Any) -> Any:
-    """The model without the softmax or sigmoid that is nearest to its output."""
+    """The model without the activation that is nearest to its output: softmax, sigmoid, ReLU,
+    tanh, … on or behind its last convolution."""
 
     def edit(config: Config) -> None:
         for entry in reversed(_path_to_output(config)):
             options = entry["config"]
-            if entry["class_name"] == "Softmax":
-                entry["class_name"] = "Activation"
+            if entry["class_name"] in _ACTIVATION_LAYERS:
+                entry["class_name"], entry["module"] = "Activation", "keras.layers"
+                entry["registered_name"] = None
                 entry["config"] = {
                     "name": options["name"],
                     "activation": "linear",
@@ -98,10 +100,12 @@ def without_last_activation(model: Any) -> Any:
                     "trainable": options.get("trainable", True),
                 }
                 return
-            if _activation_name(options.get("activation")) in HEAD_ACTIVATIONS:
+            if _activation_name(options.get("activation")) not in ("", "linear"):
                 options["activation"] = "linear"
                 return
-        raise NotExaminedError("no softmax or sigmoid layer was found on the path to the output")
+            if entry["class_name"] in _CONVOLUTIONS:
+                break
+        raise NotExaminedError("no activation was found on the path to the output")
 
     return rebuilt(model, edit)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from segdoctor.core.measured import UpdateFacts
 from segdoctor.core.probe import NotExaminedError
-from segdoctor.recorder.layers import is_tf_keras, tf_variable
+from segdoctor.recorder.layers import is_tf_keras, tf_variable, values_of
 from segdoctor.recorder.live_graph import owned_variables, variable_name
 from segdoctor.recorder.snapshot import optimizer_variables, preserved_variables
 
@@ -51,11 +51,11 @@ def update_facts(
     names = {
         id(tf_variable(variable)): (path, variable) for path, variable in owned_variables(model)
     }
-    before = {id(tf_variable(variable)): np.array(tf_variable(variable)) for variable, _ in pairs}
+    before = {id(tf_variable(variable)): values_of(variable) for variable, _ in pairs}
     with preserved_variables([variable for variable, _ in pairs]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _take_steps(twin, optimizer, pairs, steps, is_tf_keras(model))
-        after = {key: np.array(tf_variable(names[key][1])) for key in before if key in names}
+        after = {key: values_of(names[key][1]) for key in before if key in names}
     lines = []
     for key, moved in after.items():
         path, variable = names[key]
@@ -85,7 +85,7 @@ def peak_rate(optimizer: Any, planned_steps: int | None = None) -> float:
     """The highest learning rate that the run will see."""
     rate = getattr(optimizer, "_learning_rate", None)
     if not callable(rate) or hasattr(rate, "assign"):
-        return float(np.asarray(tf_variable(optimizer.learning_rate)))
+        return float(values_of(optimizer.learning_rate))
     last = max(planned_steps or _UNKNOWN_STEPS, 1)
     places = np.unique(np.concatenate([np.linspace(0, last, 64), np.geomspace(1, last, 64)]))
     return max(float(np.asarray(rate(int(place)))) for place in places)

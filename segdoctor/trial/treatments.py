@@ -136,21 +136,36 @@ def _preprocess(run: Run, value: Any, tools: Tools) -> Run:
 
 
 def _from_logits(run: Run, value: Any, tools: Tools) -> Run:
-    config = _config(run.loss)
-    if "from_logits" not in config:
-        raise NotExaminedError("the loss is not one of Keras' that take from_logits")
-    return replace(run, loss=type(run.loss).from_config({**config, "from_logits": bool(value)}))
+    return _with_option(run, "from_logits", bool(value))
 
 
 def _ignore_class(run: Run, value: Any, tools: Tools) -> Run:
-    config = _config(run.loss)
-    if "ignore_class" in config:
-        return replace(run, loss=type(run.loss).from_config({**config, "ignore_class": value}))
-    return _void(run, "zero weight", tools)
+    try:
+        return _with_option(run, "ignore_class", value)
+    except NotExaminedError:
+        return _void(run, "zero weight", tools)
 
 
-def _config(loss: Any) -> dict[str, Any]:
-    return dict(loss.get_config()) if hasattr(loss, "get_config") else {}
+def _with_option(run: Run, name: str, value: Any) -> Run:
+    """The run's loss, one of Keras' given as an object, a function or a name, with an option."""
+    loss = run.loss
+    if not hasattr(loss, "get_config"):
+        loss = _stock_loss(loss, surgery.keras_of(run.model).losses)
+    config = dict(loss.get_config()) if hasattr(loss, "get_config") else {}
+    if name not in config:
+        raise NotExaminedError(f"the loss is not one of Keras' that take {name}")
+    return replace(run, loss=type(loss).from_config({**config, name: value}))
+
+
+def _stock_loss(loss: Any, losses: Any) -> Any:
+    """The loss object of Keras that a name or a Keras function stands for, else ``loss``."""
+    if callable(loss) and "keras" not in getattr(loss, "__module__", "").partition(".")[0]:
+        return loss
+    wanted = str(getattr(loss, "__name__", loss)).replace("_", "").lower()
+    for name in dir(losses):
+        if name.lower() == wanted and isinstance(getattr(losses, name), type):
+            return getattr(losses, name)()
+    return loss
 
 
 def _stand_in(run: Run, value: Any, tools: Tools) -> Run:

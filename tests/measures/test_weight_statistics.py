@@ -33,7 +33,7 @@ def test_blocks_merge_to_the_whole(values: np.ndarray, limit: int) -> None:
         assert total.zeros == (finite == 0).sum()
         assert (total.minimum, total.maximum) == (finite.min(), finite.max())
         assert total.mean == pytest.approx(finite.mean(), rel=1e-9, abs=1e-6)
-        assert total.std == pytest.approx(finite.std(), rel=1e-6, abs=1e-6)
+        assert total.std == pytest.approx(finite.std(), rel=1e-5, abs=1e-5)
     else:
         assert math.isnan(total.mean)
         assert math.isnan(total.std)
@@ -43,7 +43,7 @@ def test_blocks_merge_to_the_whole(values: np.ndarray, limit: int) -> None:
     "values", [np.float32(3), np.array([True, False]), np.arange(4, dtype="i8")]
 )
 def test_other_types(values: np.ndarray) -> None:
-    total = total_of(np.asarray(values)[piece] for piece in block_slices(np.shape(values)))
+    total = total_of(np.asarray(values)[piece] for piece in block_slices(np.shape(values), 9))
     assert total.mean == np.mean(values)
 
 

@@ -17,6 +17,7 @@ _MAX_MEMBERS = 100_000
 _MAX_ATTRIBUTE = 64 << 20
 _MAX_RATIO = 200  # stored to unpacked, for compressed data sets
 _MAX_CHUNK = 256 << 20
+_CHUNKED = h5py.h5d.CHUNKED
 _FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, Fletcher-32, LZF: no plug-in is ever loaded
 
 
@@ -34,6 +35,7 @@ class CheckedH5:
         self._file = file
         self._path = path
         self._size = size
+        self._groups: dict[str, h5py.Group] = {}
 
     def refuse(self, received: str) -> ModelFileError:
         return ModelFileError(self._path, received, "it was not read further")
@@ -51,24 +53,29 @@ class CheckedH5:
         return isinstance(self._get(path), h5py.Group)
 
     def is_dataset(self, path: str) -> bool:
-        return isinstance(self._get(path), h5py.Dataset)
+        return isinstance(self._get(path), h5py.h5d.DatasetID)
 
     def attribute(self, path: str, name: str) -> Any:
         """The attribute as str, bytes, number or array; None where there is none."""
         found = self._get(path)
-        if found is None or name not in found.attrs:
-            return None
+        key = name.encode()
         try:
-            raw = h5py.h5a.open(found.id, name.encode())
-            size = math.prod(raw.shape) * raw.dtype.itemsize
+            if found is None or not h5py.h5a.exists(found.id, key):
+                return None
+            raw = h5py.h5a.open(found.id, key)
+            kind, shape = raw.dtype, raw.shape
+            size = math.prod(shape) * kind.itemsize
             if size > min(_MAX_ATTRIBUTE, self._size):
                 raise self.refuse(f"an attribute {name!r} of {size} bytes")
-            value = found.attrs[name]
+            if raw.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+                return None
+            value = np.zeros(shape, kind)
+            raw.read(value)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, ModelFileError):
                 raise
             raise self.refuse(f"a damaged attribute {name!r} ({error})") from None
-        return None if isinstance(value, h5py.Empty) else value
+        return value[()] if value.ndim == 0 else value
 
     def text_attribute(self, path: str, name: str) -> str | bytes | None:
         value = self.attribute(path, name)
@@ -90,92 +97,108 @@ class CheckedH5:
                     found.append(item)
         return found
 
-    def shape(self, path: str) -> tuple[tuple[int, ...], str]:
-        """``(shape, dtype)`` of a data set that passed the checks."""
-        dataset = self._dataset(path)
-        return tuple(dataset.shape), _stored_type(dataset)
-
-    def blocks(self, path: str, slices: Iterator[tuple[slice, ...]]) -> Iterator[Any]:
-        """The data set at ``path``, block by block."""
-        dataset = self._dataset(path)
-        kind = _stored_type(dataset)
-        for piece in slices:
-            yield self._values(dataset, piece, kind)
+    def array(self, path: str) -> StoredArray:
+        """The data set at ``path``, if it passes the checks; nothing of it is read yet."""
+        found = self._get(path)
+        if not isinstance(found, h5py.h5d.DatasetID):
+            raise self.refuse(f"no data set at {path}")
+        try:
+            self._check(found, path)
+            return StoredArray(found, self)
+        except (OSError, RuntimeError, TypeError, OverflowError) as error:
+            raise self.refuse(f"a damaged data set at {path} ({error})") from None
 
     def read(self, path: str) -> Any:
         """The whole data set as a NumPy array."""
-        dataset = self._dataset(path)
-        return self._values(dataset, (), _stored_type(dataset))
-
-    def _values(self, dataset: h5py.Dataset, piece: tuple[slice, ...], kind: str) -> Any:
-        try:
-            values = np.asarray(dataset[piece])
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self.refuse(f"a data set {dataset.name} that cannot be read ({error})") from None
-        if kind == "bfloat16":  # Keras 3 stores the bits
-            return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-        return values
+        return self.array(path).values()
 
     def _get(self, path: str) -> Any:
         """The object at ``path`` by hard links only; None where there is none."""
         current: Any = self._file
-        for part in [part for part in path.split("/") if part not in ("", ".")]:
+        walked = ""
+        for part in path.split("/"):
+            if part in ("", "."):
+                continue
+            walked = f"{walked}/{part}"
+            if walked in self._groups:
+                current = self._groups[walked]
+                continue
             if not isinstance(current, h5py.Group):
                 return None
-            try:
-                key = part.encode("utf-8", "surrogateescape")
-                if not current.id.links.exists(key):
-                    return None
-                if current.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
-                    raise self.refuse(f"a link at {path} to a place outside of it")
-                current = current[part]
-            except (OSError, RuntimeError, KeyError, UnicodeError, ValueError) as error:
-                if isinstance(error, ModelFileError):
-                    raise
-                raise self.refuse(f"a damaged entry at {path} ({error})") from None
+            current = self._child(current, part, path)
+            if isinstance(current, h5py.Group):
+                self._groups[walked] = current
         return current
 
-    def _dataset(self, path: str) -> h5py.Dataset:
-        found = self._get(path)
-        if not isinstance(found, h5py.Dataset):
-            raise self.refuse(f"no data set at {path}")
+    def _child(self, group: h5py.Group, name: str, path: str) -> Any:
         try:
-            self._check(found, path)
-        except (OSError, RuntimeError, TypeError, OverflowError) as error:
-            raise self.refuse(f"a damaged data set at {path} ({error})") from None
-        return found
+            key = name.encode("utf-8", "surrogateescape")
+            if key not in group.id:
+                return None
+            if group.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+                raise self.refuse(f"a link at {path} to a place outside of it")
+            found = h5py.h5o.open(group.id, key)
+        except (OSError, RuntimeError, KeyError, UnicodeError, ValueError) as error:
+            if isinstance(error, ModelFileError):
+                raise
+            raise self.refuse(f"a damaged entry at {path} ({error})") from None
+        if isinstance(found, h5py.h5d.DatasetID):
+            return found
+        return h5py.Group(found) if isinstance(found, h5py.h5g.GroupID) else None
 
-    def _check(self, dataset: h5py.Dataset, path: str) -> None:
-        plist = dataset.id.get_create_plist()
-        if plist.get_external_count() or dataset.is_virtual:
+    def _check(self, dataset: h5py.h5d.DatasetID, path: str) -> None:
+        plist, dtype, shape = dataset.get_create_plist(), dataset.dtype, dataset.shape
+        layout = plist.get_layout()
+        if plist.get_external_count() or layout == h5py.h5d.VIRTUAL:
             raise self.refuse(f"a data set at {path} whose values lie in other files")
-        if dataset.dtype.kind not in "fiubV" or dataset.dtype.itemsize > 16:
-            raise self.refuse(f"a data set at {path} of the type {dataset.dtype}")
-        if dataset.dtype.kind == "V" and dataset.dtype.itemsize != 2:
-            raise self.refuse(f"a data set at {path} of the type {dataset.dtype}")
+        if dtype.kind not in "fiubV" or dtype.itemsize > 16:
+            raise self.refuse(f"a data set at {path} of the type {dtype}")
+        if dtype.kind == "V" and dtype.itemsize != 2:
+            raise self.refuse(f"a data set at {path} of the type {dtype}")
         filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
         if filters - _FILTERS:
             raise self.refuse(f"a data set at {path} that needs the HDF5 plug-in {max(filters)}")
-        if dataset.shape is None:
+        if shape is None:
             raise self.refuse(f"an empty data set at {path}")
-        claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
-        stored = dataset.id.get_storage_size()
+        claimed = math.prod(shape) * dtype.itemsize
+        stored = dataset.get_storage_size()
         ratio = _MAX_RATIO if filters & {1, 32000} else 1
-        chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-        padding = chunk if dataset.chunks else 0
-        if stored > self._size + padding or claimed > stored * ratio or chunk > _MAX_CHUNK:
+        chunk = math.prod(plist.get_chunk()) * dtype.itemsize if layout == _CHUNKED else 0
+        if stored > self._size + chunk or claimed > stored * ratio or chunk > _MAX_CHUNK:
             raise self.refuse(
-                f"a data set at {path} that claims {claimed} bytes, shape {list(dataset.shape)},"
+                f"a data set at {path} that claims {claimed} bytes, shape {list(shape)},"
                 f" and stores {stored}"
             )
 
 
-def _stored_type(dataset: h5py.Dataset) -> str:
-    if dataset.dtype.itemsize == 2 and dataset.dtype.kind in "uV":
-        marked = dataset.attrs.get("dtype")
-        if marked in ("bfloat16", b"bfloat16"):
-            return "bfloat16"
-    return str(dataset.dtype)
+class StoredArray:
+    """A data set that passed the checks."""
+
+    def __init__(self, dataset: h5py.h5d.DatasetID, file: CheckedH5) -> None:
+        self._dataset = dataset
+        self._file = file
+        self.shape: tuple[int, ...] = tuple(dataset.shape)
+        self._kind = dataset.dtype
+        self.dtype: str = self._kind.name
+        if self._kind.itemsize == 2 and self._kind.kind in "uV":
+            marked = h5py.AttributeManager(h5py.Dataset(dataset)).get("dtype")
+            if marked in ("bfloat16", b"bfloat16"):
+                self.dtype = "bfloat16"
+
+    def values(self, piece: tuple[slice, ...] = ()) -> Any:
+        """The array, or a piece of it."""
+        try:
+            if piece:
+                values = np.asarray(h5py.Dataset(self._dataset)[piece])
+            else:
+                values = np.empty(self.shape, self._kind)
+                if values.size:
+                    self._dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._file.refuse(f"a data set that cannot be read ({error})") from None
+        if self.dtype == "bfloat16":  # Keras 3 stores the bits
+            return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        return values
 
 
 @contextmanager

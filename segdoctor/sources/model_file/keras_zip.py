@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +75,8 @@ def weights_stream(path: Path) -> Iterator[tuple[Any, int] | None]:
             with open(path, "rb") as raw:
                 yield _View(raw, _data_offset(raw, info, path), info.file_size), info.file_size
             return
+        import tempfile
+
         with tempfile.TemporaryFile(prefix="segdoctor-") as unpacked:
             try:
                 with archive.open(info) as stream:

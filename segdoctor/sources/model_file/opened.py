@@ -10,7 +10,6 @@ from typing import Any
 
 from segdoctor.core.model_facts import ModelFacts
 from segdoctor.sources.model_file.checked_h5 import CheckedH5, opened_h5
-from segdoctor.sources.model_file.keras_zip import weights_stream
 from segdoctor.sources.model_file.recognise import FileKind
 from segdoctor.sources.model_file.stored_weights import StoredWeight
 
@@ -51,6 +50,8 @@ def weights_file(path: Path, kind: FileKind) -> Iterator[CheckedH5 | None]:
         with opened_h5(path, path, path.stat().st_size) as file:
             yield file
         return
+    from segdoctor.sources.model_file.keras_zip import weights_stream
+
     with weights_stream(path) as found:
         if found is None:
             yield None

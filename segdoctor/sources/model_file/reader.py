@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,10 @@ from segdoctor.core.clean import clean
 from segdoctor.core.model_facts import GraphFacts, LayerFacts, ModelFacts, WeightFacts
 from segdoctor.measures.compile_config import compile_facts
 from segdoctor.measures.graph_config import batch_norms_from, graph_from_config, unwrapped
-from segdoctor.measures.weight_statistics import block_slices, total_of
+from segdoctor.measures.weight_statistics import block_slices, blocks_of, total_of
 from segdoctor.sources.model_file.bounded_json import JsonRefusedError, parse_json
 from segdoctor.sources.model_file.checked_h5 import CheckedH5
 from segdoctor.sources.model_file.errors import ModelFileError
-from segdoctor.sources.model_file.keras_zip import open_keras_zip, read_member
 from segdoctor.sources.model_file.opened import OpenedModel, weights_file
 from segdoctor.sources.model_file.recognise import recognise
 from segdoctor.sources.model_file.stored_weights import (
@@ -26,6 +26,7 @@ from segdoctor.sources.model_file.stored_weights import (
 from segdoctor.sources.model_file.vet import vet
 
 _MAX_LAYERS = 20_000
+_READ = 1 << 20  # elements read at once
 _BEFORE_VERSIONS = "keras<=2.1.2"  # HDF5 files of Keras 1 that do not state their version
 
 
@@ -83,6 +84,8 @@ def _open_h5(path: Path) -> OpenedModel:
 
 
 def _open_keras(path: Path) -> OpenedModel:
+    from segdoctor.sources.model_file.keras_zip import open_keras_zip, read_member
+
     with open_keras_zip(path) as archive:
         config = parse_json(read_member(archive, path, "config.json"))
         described = "metadata.json" in archive.namelist()
@@ -168,13 +171,14 @@ def _tree_like(stored: Iterable[StoredWeight]) -> bool:
 
 
 def _facts(file: CheckedH5, weight: StoredWeight) -> WeightFacts:
-    shape, dtype = file.shape(weight.path)
-    total = total_of(file.blocks(weight.path, block_slices(shape)))
+    array = file.array(weight.path)
+    pieces = block_slices(array.shape, _READ) if math.prod(array.shape) > _READ else [()]
+    total = total_of(block for piece in pieces for block in blocks_of(array.values(piece)))
     return WeightFacts(
         layer=weight.layer,
         name=weight.name,
-        shape=shape,
-        dtype=dtype,
+        shape=array.shape,
+        dtype=array.dtype,
         count=total.count,
         not_finite=total.not_finite,
         mean=total.mean,

@@ -40,6 +40,7 @@ _COMPILE_KEYS = frozenset(
     {"compile_config", "optimizer", "optimizer_config", "loss", "metrics", "weighted_metrics"}
 )
 _ARRAY_SETTERS = ("_initializer", "_constraint")  # of no matter once the weights are loaded
+_NAMING = ("activation", *_ARRAY_SETTERS)
 
 
 @dataclass(slots=True)
@@ -86,7 +87,8 @@ class _Walk:
     def value(self, value: Any, where: str, compiling: bool) -> None:
         if isinstance(value, list):
             for item in value:
-                self.value(item, where, compiling)
+                if isinstance(item, dict | list):
+                    self.value(item, where, compiling)
         elif isinstance(value, Mapping):
             if "class_name" in value:
                 where = _place(where, value) if value is not self.model else ""
@@ -96,11 +98,12 @@ class _Walk:
 
     def _entries(self, value: Mapping[str, Any], where: str, compiling: bool) -> None:
         for key, item in value.items():
-            if key.endswith("_type") and item in ("lambda", "raw_lambda"):
+            if item.__class__ is str and key.endswith("_type") and item in ("lambda", "raw_lambda"):
                 self._add("lambda bytecode", key.removesuffix("_type"), where)
             if isinstance(item, str):
-                self._named(key, item, where, compiling)
-            else:
+                if key.endswith(_NAMING):
+                    self._named(key, item, where, compiling)
+            elif isinstance(item, dict | list):
                 place = "compile settings" if key == "compile_config" else where
                 self.value(item, place, compiling or key in _COMPILE_KEYS)
 

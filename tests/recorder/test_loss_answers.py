@@ -1,0 +1,74 @@
+"""Live Keras losses, asked: what they take is found without their source."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import pytest
+import tensorflow as tf
+from keras import losses
+
+from segdoctor.recorder.loss_answers import ask_loss
+
+Sparse = losses.SparseCategoricalCrossentropy
+
+KERAS_LOSSES: list[tuple[Any, str, str, tuple[int, ...]]] = [
+    (Sparse(from_logits=True), "ids", "logits", ()),
+    (Sparse(from_logits=True, ignore_class=255), "ids", "logits", (255,)),
+    (Sparse(ignore_class=-1), "ids", "probabilities", (-1,)),
+    (Sparse(), "ids", "probabilities", ()),
+    ("crossentropy", "either", "probabilities", ()),
+    (losses.CategoricalCrossentropy(label_smoothing=0.1), "onehot", "probabilities", ()),
+    (losses.CategoricalFocalCrossentropy(from_logits=True), "onehot", "logits", ()),
+    (losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1), "onehot", "logits", ()),
+    (losses.BinaryFocalCrossentropy(), "onehot", "probabilities", ()),
+    (losses.KLDivergence(), "onehot", "probabilities", ()),
+    (losses.Dice(axis=(0, 1, 2)), "onehot", "probabilities", ()),
+    (losses.Tversky(alpha=0.3, beta=0.7), "onehot", "probabilities", ()),
+    (losses.MeanAbsoluteError(), "onehot", "either", ()),
+    ([Sparse(from_logits=True)], "ids", "logits", ()),
+]
+
+
+@pytest.mark.parametrize("channels", [2, 21])
+def test_losses_of_keras(channels: int) -> None:
+    for loss, labels, scale, ignores in KERAS_LOSSES:
+        found = ask_loss(loss, channels)
+        assert (found.labels, found.prediction, found.ignores) == (labels, scale, ignores), found
+        assert found.facts["best_is_label"], found.name
+        assert "not_finite" not in found.facts, found.name
+        assert "raises_at" not in found.facts, found.name
+
+
+def test_a_loss_that_never_returns() -> None:
+    def slow(y_true: Any, y_pred: Any) -> Any:
+        time.sleep(3)
+        return tf.reduce_mean(y_pred)
+
+    start = time.perf_counter()
+    found = ask_loss(slow, 3, limit_s=0.3)
+    assert time.perf_counter() - start < 2
+    assert "no answer within 0.3 s" in found.raises
+
+
+def test_a_metric_in_the_place_of_a_loss_keeps_its_state() -> None:
+    metric = keras.metrics.MeanIoU(3)
+    metric.update_state([0, 1, 2], [0, 1, 1])
+    before = float(metric.result())
+    found = ask_loss(metric, 3)
+    assert found.facts["has_gradient"] is False
+    assert float(metric.result()) == before
+
+
+def test_a_loss_that_looks_at_a_neighbourhood_gets_larger_arrays() -> None:
+    def ssim(y_true: Any, y_pred: Any) -> Any:
+        return 1 - tf.image.ssim(y_true, y_pred, max_val=1.0)
+
+    found = ask_loss(ssim, 3)
+    assert found.raises == ""
+    assert found.labels == "onehot"

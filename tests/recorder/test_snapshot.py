@@ -1,0 +1,131 @@
+"""Whatever is done inside the block, the user's objects are bit for bit as before."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segdoctor.recorder.layers import values_of
+from segdoctor.recorder.network import record_network
+from segdoctor.recorder.snapshot import optimizer_variables, preserved
+from tests.recorder import nets
+
+KINDS = ("functional", "sequential", "nested", "subclassed")
+
+
+def package(name: str) -> Any:
+    return pytest.importorskip(name)
+
+
+def build(keras: Any, kind: str) -> Any:
+    if kind == "functional":
+        return nets.functional(keras, dropout=0.5)
+    return getattr(nets, kind)(keras)
+
+
+def fingerprint(model: Any, optimizer: Any) -> dict[str, Any]:
+    """All that must not change, as bytes and plain values."""
+    import tensorflow as tf
+
+    layers = list(model._flatten_layers())
+    return {
+        "variables": [values_of(v).tobytes() for v in model.variables],
+        "optimizer": [values_of(v).tobytes() for v in optimizer_variables(optimizer)],
+        "flags": [layer._trainable for layer in layers],
+        "variable flags": [v.trainable for v in model.variables],
+        "functions": [getattr(model, "train_function", None), model.optimizer],
+        "instance attributes": [sorted(vars(layer)) for layer in layers],
+        "python": random.getstate(),
+        "numpy": np.random.get_state()[1].tobytes(),
+        "names": type(model).__name__,
+        "losses": [len(layer._losses) for layer in layers],
+        "tensorflow": tf.random.uniform((3,)).numpy().tobytes(),
+    }
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_recording_leaves_everything_as_it_was(library: str, kind: str) -> None:
+    keras = package(library)
+    if library == "tf_keras" and kind == "subclassed":
+        pytest.skip("the subclassed net of these tests uses keras.ops")
+    x, y = nets.batch()
+
+    def run(record: bool) -> dict[str, Any]:
+        keras.backend.clear_session()  # automatic names begin anew
+        keras.utils.set_random_seed(11)
+        model = build(keras, kind)
+        optimizer = keras.optimizers.Adam(1e-2)
+        loss = nets.crossentropy(keras)
+        model.compile(optimizer=optimizer, loss=loss)
+        model.fit(x, y, epochs=1, batch_size=2, verbose=0)
+        keras.utils.set_random_seed(5)
+        if record:
+            record_network(model, loss, x, y, optimizer=optimizer)
+        found = fingerprint(model, optimizer)
+        model.fit(x, y, epochs=1, batch_size=2, verbose=0)  # dropout draws, slots, statistics
+        found["fit again"] = [values_of(v).tobytes() for v in model.trainable_variables]
+        found["functions"] = [found["functions"][0] is not None, True]
+        found["next name"] = keras.layers.Dense(1).name
+        return found
+
+    plain, recorded = run(False), run(True)
+    for name in plain:
+        assert plain[name] == recorded[name], name
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_what_is_done_inside_is_undone(library: str) -> None:
+    keras = package(library)
+    keras.utils.set_random_seed(0)
+    model = nets.functional(keras, dropout=0.5)
+    model.compile(optimizer="adam", loss=nets.crossentropy(keras))
+    x, y = nets.batch()
+    model.fit(x, y, verbose=0)
+    function, optimizer = model.train_function, model.optimizer
+    before = [values_of(v).tobytes() for v in [*model.variables, *optimizer_variables(optimizer)]]
+    flags = [layer._trainable for layer in model._flatten_layers()]
+    with preserved(model):
+        model.fit(x, y, verbose=0)
+        model.trainable = False
+        model.get_layer("a_conv").set_weights([np.zeros((3, 3, 3, 8))])
+        model.compile(optimizer="sgd", loss="mse")
+        random.random()
+        np.random.rand()
+        keras.layers.Dense(3)
+    after = [values_of(v).tobytes() for v in [*model.variables, *optimizer_variables(optimizer)]]
+    assert before == after
+    assert flags == [layer._trainable for layer in model._flatten_layers()]
+    assert model.optimizer is optimizer
+    assert model.train_function is function
+    history = model.fit(x, y, verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
+def test_one_frozen_layer_in_a_trainable_model_stays_so() -> None:
+    keras = package("keras")
+    model = nets.functional(keras)
+    model.get_layer("a_conv").trainable = False
+    names = [v.path for v in model.trainable_variables]
+    with preserved(model):
+        model.trainable = False
+        model.trainable = True
+    assert [v.path for v in model.trainable_variables] == names
+
+
+def test_an_exception_inside_restores_too() -> None:
+    keras = package("keras")
+    model = nets.functional(keras)
+    before = values_of(model.get_layer("a_bn").gamma)
+
+    def fail() -> None:
+        with preserved(model):
+            model.get_layer("a_bn").gamma.assign(before * 0 + 7)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert np.array_equal(before, values_of(model.get_layer("a_bn").gamma))
