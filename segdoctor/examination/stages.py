@@ -8,24 +8,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.engine import Outcome, examine_all
 from segdoctor.core.explain import explained
 from segdoctor.core.finding import Finding
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
-from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import TrialRun
-from segdoctor.examination import feeding, opening, recording, settling
+from segdoctor.examination import feeding, opening, preparing, recording, settling
 from segdoctor.examination.as_loaded import score_as_loaded
 from segdoctor.examination.request import Request
 from segdoctor.probes import PROBES, SECOND_PASS
-
-STAND_IN_RATE = 1e-3
-CLEARLY_BETTER = 0.67
 
 
 class Examination:
@@ -39,6 +33,7 @@ class Examination:
         self.fed: feeding.Fed | None = None
         self.settled = settling.Settled()
         self.run: Run | None = None
+        self.knowledge = recording.Knowledge(self._declared())
         self.trace = Trace()
         self.outcomes: tuple[Outcome, ...] = ()
         self.findings: tuple[Finding, ...] = ()
@@ -87,10 +82,10 @@ class Examination:
         if frozen:
             self.facts["freeze"] = frozen
         with self._timed("settings"):
-            self._make_run()
+            self._prepare()
         assert self.run is not None
         with self._timed("recording"):
-            self.trace = recording.record(self.run, self._knowledge, self.request.say)
+            self.trace = recording.record(self.run, self.knowledge, self.request.say)
             self.as_loaded = self._score_as_loaded()
             if self.as_loaded:
                 self.facts["as_it_came"] = _score_in_words(self.as_loaded)
@@ -137,115 +132,15 @@ class Examination:
         )
         return replace(declared, **changes)
 
-    def _make_run(self) -> None:
-        """Settle loss and optimizer, make the model small, and draw the batch."""
-        from segdoctor.recorder.smaller import smaller
-
-        request, model = self.request, self.opened.model
-        self.facts["trainable_parameters"] = _trainable(model)
-        self.settled = settling.settle(request, self.opened)
-        self.facts |= dict(self.settled.provenance)
-        loss, keeps = self.settled.loss, None
-        if feeding.is_folder(request.data):
-            crop = (request.trial.crop if request.trial else None) or feeding.CROP
-            keeps = model
-            try:
-                model = smaller(model, crop)
-            except NotExaminedError as why:
-                self.notes.append(f"{why}; it is examined at its own size")
-        if request.data is not None:
-            self._feed(model, loss)
-        batch = self.fed.batch if self.fed else None
-        void, by = feeding.void_of(request, batch, self.scan, self.settled.ignores)
-        declared = self._declared(
-            ignore_label=void,
-            ignore_declared_by=by,
-            num_classes=request.num_classes,
-            source=batch.source if batch else "none",
-            encoding_declared=batch.declared_encoding if batch else False,
-            range_declared=batch.declared_range if batch else False,
-            loss_stand_in=loss is None,
+    def _prepare(self) -> None:
+        """Settle loss and optimizer, make the model small, draw the batch."""
+        self.settled = settling.settle(self.request, self.opened)
+        prepared = preparing.prepare(
+            self.request, self.opened, self.settled, self.scan, self._declared()
         )
-        if loss is None and batch is not None:
-            loss, words = self._stand_in(model, batch, void)
-            self.facts["loss"] = f"{words} (a stand-in: {self.settled.why_no_loss})"
-        optimizer = self.settled.optimizer
-        if optimizer is None:
-            optimizer = _keras(model).optimizers.Adam(STAND_IN_RATE)
-            self.facts["optimizer"] = (
-                f"Adam, rate {STAND_IN_RATE:g} (a stand-in: {self.settled.why_no_optimizer})"
-            )
-        self.run = Run(
-            model=model,
-            batch=batch,
-            loss=loss,
-            optimizer=optimizer,
-            num_classes=request.num_classes,
-            ignore_label=void,
-            ignore_declared_by=by,
-            epochs=request.epochs,
-            steps_per_epoch=request.steps_per_epoch,
-            custom_objects=request.custom_objects,
-            flavour=declared.flavour,
-            provenance=self.settled.provenance,
-            seed=request.seed,
-        )
-        self._knowledge = recording.Knowledge(
-            declared=declared,
-            fields=self._known_fields(),
-            optimizer_known=self.settled.optimizer is not None,
-            why_no_optimizer=self.settled.why_no_optimizer,
-            redraw=self.fed.redraw if self.fed else None,
-        )
-        self._tell_batch(keeps or model, model, void, by)
-
-    def _known_fields(self) -> dict[str, object]:
-        held: dict[str, object] = {"code": (), "not_loadable": ()}
-        if self.opened.facts is not None:
-            held["code"] = self.opened.facts.code
-        if self.scan is not None:
-            held["scan"] = self.scan
-        compiled = self.opened.compiled or settling.compile_facts(self.settled)
-        held["compiled"] = compiled or Missing(settling.NO_SETTINGS, "--loss, --optimizer")
-        return held
-
-    def _feed(self, model: Any, loss: Any) -> None:
-        from segdoctor.recorder.loss_answers import ask_loss
-
-        request = self.request
-        channels = int(model.output_shape[-1])
-        if self.scan is None:
-            self.fed = feeding.from_objects(request)
-        else:
-            takes = "ids"
-            if loss is not None and request.labels is None:
-                contract = ask_loss(loss, channels, flavour=self._declared().flavour)
-                takes = "onehot" if contract.labels == "onehot" else "ids"
-            void, _ = feeding.void_of(request, None, self.scan, self.settled.ignores)
-            self.fed = feeding.from_folder(
-                request,
-                self.scan,
-                model,
-                classes=request.num_classes or max(channels, 2),
-                takes=takes,
-                void=void,
-                ranges=lambda inputs: choose_range(model, inputs),
-            )
-        self.notes += self.fed.notes
-
-    def _stand_in(self, model: Any, batch: Any, void: int | bool | None) -> tuple[Any, str]:
-        """A right loss for the head and the labels, where the run has none that is known."""
-        from segdoctor.measures.labels import label_facts
-        from segdoctor.recorder.forward import TracedForward
-        from segdoctor.recorder.head import measure_head
-        from segdoctor.recorder.live_graph import live_graph
-        from segdoctor.recorder.stand_in import right_loss
-
-        output = np.asarray(TracedForward(model, False, eager=True)(batch.x[:1]).y_pred)
-        head = measure_head(model, output, live_graph(model, self._declared().flavour))
-        labels = label_facts(batch.y, self.request.num_classes, void)
-        loss, words = right_loss(head, labels, void, self._declared().flavour)
-        return loss, str(words)
+        self.run, self.fed, self.knowledge = prepared.run, prepared.fed, prepared.knowledge
+        self.facts |= dict(prepared.facts)
+        self.notes += prepared.notes
 
     def _score_as_loaded(self) -> dict[str, Any]:
         """Mean IoU of the model as it came, in inference mode, at its own size."""
@@ -268,7 +163,7 @@ class Examination:
             return
         assert self.run is not None
         self.proof, self.exam, self.findings = try_run(
-            self.request, self.run, self._knowledge, self.trace, self.findings, self.selected
+            self.request, self.run, self.knowledge, self.trace, self.findings, self.selected
         )
 
     def _second_pass(self) -> None:
@@ -295,19 +190,6 @@ class Examination:
         }
         self.notes += scan.notes
 
-    def _tell_batch(self, whole: Any, model: Any, void: int | bool | None, by: str) -> None:
-        batch = self.fed.batch if self.fed else None
-        if batch is None:
-            self.facts["batch"] = "none: no data was given (--data)"
-            return
-        shape = " × ".join(str(n) for n in np.asarray(batch.x).shape)
-        small = "" if whole is model else f", the model made smaller from {whole.input_shape[1:3]}"
-        self.facts["batch"] = f"{shape}{small}"
-        self.facts["preprocess"] = batch.preprocess
-        self.facts["encoding"] = batch.encoding
-        told = "none" if void is False else "unknown" if void is None else f"{void} (from the {by})"
-        self.facts["ignore_label"] = told
-
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
@@ -317,39 +199,12 @@ class Examination:
             self.timings[stage] = time.perf_counter() - start
 
 
-def choose_range(model: Any, inputs: Mapping[str, Any]) -> tuple[str, str]:
-    """The preprocessing that the first BN's statistics describe best, and why."""
-    from segdoctor.recorder.input_range import range_gaps
-
-    front = [type(layer).__name__ for layer in model.layers[:4]]
-    if "Rescaling" in front or "Normalization" in front:
-        return "none", "the model scales its input itself"
-    try:
-        gaps = range_gaps(model, inputs)
-    except NotExaminedError:
-        return "tf", "the usual one; nothing in the model tells"
-    best = min(gaps, key=lambda name: gaps[name])
-    if gaps[best] > CLEARLY_BETTER * gaps["tf"]:
-        return "tf", "the usual one; no other fits the first batch normalisation clearly better"
-    return best, f"the first batch normalisation's statistics fit it best, gap {gaps[best]:.2f}"
-
-
 def _score_in_words(scores: Mapping[str, Any]) -> str:
     classes = ", ".join(f"{label}: {score:.2f}" for label, score in scores["per_class"].items())
     return (
         f"mIoU {scores['miou']} in inference mode over {scores['examples']} examples at "
         f"{scores['side']} px (IoU of class {classes})"
     )
-
-
-def _trainable(model: Any) -> int:
-    return int(sum(int(np.prod(tuple(v.shape))) for v in model.trainable_variables))
-
-
-def _keras(model: Any) -> Any:
-    from segdoctor.recorder.surgery import keras_of
-
-    return keras_of(model)
 
 
 def _live_flavour(model: Any) -> str:

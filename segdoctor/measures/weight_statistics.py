@@ -53,8 +53,10 @@ class Statistics:
         )
 
 
-def statistics_of(values: Any) -> Statistics:
+def statistics_of(values: Any, room: Any = None) -> Statistics:
     """Statistics of one block, an array of numbers or booleans of any shape.
+
+    ``room`` is a float64 array to work in: fresh memory costs more than the arithmetic.
 
     Sums are float64. The squares are summed as they are, and about the block's mean where that
     would cost more than six digits.
@@ -72,7 +74,11 @@ def statistics_of(values: Any) -> Statistics:
             return Statistics(count, not_finite)
         lowest, highest = float(flat.min()), float(flat.max())
     zeros = int(np.count_nonzero(flat == 0)) if lowest <= 0 <= highest else 0
-    wide = flat.astype(np.float64, copy=False)
+    if room is None or room.size < flat.size:
+        wide = flat.astype(np.float64, copy=False)
+    else:
+        wide = room[: flat.size]
+        np.copyto(wide, flat, casting="unsafe")
     mean = float(np.add.reduce(wide)) / wide.size
     # einsum, not @: BLAS would start its threads for it.
     square = float(np.einsum("i,i->", wide, wide))
@@ -86,8 +92,9 @@ def statistics_of(values: Any) -> Statistics:
 def total_of(blocks: Iterable[Any]) -> Statistics:
     """The merged statistics of all ``blocks``."""
     total = Statistics()
+    room = np.empty(_BLOCK)
     for block in blocks:
-        total = total + statistics_of(block)
+        total = total + statistics_of(block, room)
     return total
 
 

@@ -11,12 +11,14 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from segdoctor.measures.weight_statistics import block_slices
 from segdoctor.sources.model_file.errors import ModelFileError
 
 _MAX_MEMBERS = 100_000
 _MAX_ATTRIBUTE = 64 << 20
 _MAX_RATIO = 200  # stored to unpacked, for compressed data sets
 _MAX_CHUNK = 256 << 20
+_ROOM = 4 << 20  # bytes read at once: fresh memory costs more than reading
 _CHUNKED = h5py.h5d.CHUNKED
 _FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, Fletcher-32, LZF: no plug-in is ever loaded
 
@@ -36,6 +38,7 @@ class CheckedH5:
         self._path = path
         self._size = size
         self._groups: dict[str, h5py.Group] = {}
+        self.room = np.empty(_ROOM, np.uint8)
 
     def refuse(self, received: str) -> ModelFileError:
         return ModelFileError(self._path, received, "it was not read further")
@@ -185,17 +188,31 @@ class StoredArray:
             if marked in ("bfloat16", b"bfloat16"):
                 self.dtype = "bfloat16"
 
-    def values(self, piece: tuple[slice, ...] = ()) -> Any:
-        """The array, or a piece of it."""
+    def values(self) -> Any:
+        """The whole array."""
+        return self._decoded(self._read(np.empty(self.shape, self._kind), ()))
+
+    def pieces(self) -> Iterator[Any]:
+        """The array, a few megabytes at a time; a piece is valid until the next one is taken."""
+        room = self._file.room[: _ROOM - _ROOM % self._kind.itemsize].view(self._kind)
+        whole = math.prod(self.shape) <= room.size
+        for piece in [()] if whole else block_slices(self.shape, room.size):
+            rest = self.shape[len(piece) :]
+            shape = (*(part.stop - part.start for part in piece), *rest)
+            into = room[: math.prod(shape)].reshape(shape)
+            yield self._decoded(self._read(into, piece))
+
+    def _read(self, into: Any, piece: tuple[slice, ...]) -> Any:
         try:
             if piece:
-                values = np.asarray(h5py.Dataset(self._dataset)[piece])
-            else:
-                values = np.empty(self.shape, self._kind)
-                if values.size:
-                    self._dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-        except (OSError, RuntimeError, ValueError) as error:
+                h5py.Dataset(self._dataset).read_direct(into, piece)
+            elif into.size:
+                self._dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, into)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise self._file.refuse(f"a data set that cannot be read ({error})") from None
+        return into
+
+    def _decoded(self, values: Any) -> Any:
         if self.dtype == "bfloat16":  # Keras 3 stores the bits
             return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from segdoctor.core.clean import clean
 from segdoctor.core.model_facts import GraphFacts, LayerFacts, ModelFacts, WeightFacts
 from segdoctor.measures.compile_config import compile_facts
 from segdoctor.measures.graph_config import batch_norms_from, graph_from_config, unwrapped
-from segdoctor.measures.weight_statistics import block_slices, blocks_of, total_of
+from segdoctor.measures.weight_statistics import blocks_of, total_of
 from segdoctor.sources.model_file.bounded_json import JsonRefusedError, parse_json
 from segdoctor.sources.model_file.checked_h5 import CheckedH5
 from segdoctor.sources.model_file.errors import ModelFileError
@@ -26,7 +25,6 @@ from segdoctor.sources.model_file.stored_weights import (
 from segdoctor.sources.model_file.vet import vet
 
 _MAX_LAYERS = 20_000
-_READ = 1 << 20  # elements read at once
 _BEFORE_VERSIONS = "keras<=2.1.2"  # HDF5 files of Keras 1 that do not state their version
 
 
@@ -172,8 +170,7 @@ def _tree_like(stored: Iterable[StoredWeight]) -> bool:
 
 def _facts(file: CheckedH5, weight: StoredWeight) -> WeightFacts:
     array = file.array(weight.path)
-    pieces = block_slices(array.shape, _READ) if math.prod(array.shape) > _READ else [()]
-    total = total_of(block for piece in pieces for block in blocks_of(array.values(piece)))
+    total = total_of(block for piece in array.pieces() for block in blocks_of(piece))
     return WeightFacts(
         layer=weight.layer,
         name=weight.name,
