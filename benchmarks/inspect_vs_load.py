@@ -70,10 +70,10 @@ def main() -> None:
                 ),
             }
             for name, (seconds, peak) in rows.items():
-                print(
-                    f"  {name:18} {seconds:6.2f} s  {peak:6.0f} MB"
-                    f"   1/{load[0] / seconds:.1f} of the time, 1/{load[1] / peak:.1f} of the memory"
+                ratios = (
+                    f"1/{load[0] / seconds:.1f} of the time, 1/{load[1] / peak:.1f} of the memory"
                 )
+                print(f"  {name:18} {seconds:6.2f} s  {peak:6.0f} MB   {ratios}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ status. Nothing heavy is imported before a command needs it."""
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     # TensorFlow's native log would drown the report; whoever wants it sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     parser = _build_parser()
     arguments = parser.parse_args(argv)
     if not getattr(arguments, "run", None):
@@ -135,7 +137,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--batch-size", type=int, metavar="N", help="the run's batch size")
     run.add_argument("--epochs", type=int, metavar="N", help="the epochs that are planned")
     run.add_argument(
-        "--keras", metavar="VERSION", help="the Keras that runs it, if the file is mute"
+        "--keras", metavar="VERSION", help="the Keras that runs it, where the file does not say"
     )
     run.add_argument(
         "--arch", metavar="NAME", help="of a weights-only file: deeplabv3plus-xception …"

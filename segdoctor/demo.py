@@ -101,6 +101,7 @@ def _warm_up(model: Any, data: Path) -> None:
     backbone: no pretrained one can be shipped."""
     import keras
 
+    from segdoctor.recorder.recalibrate import recalibrate
     from segdoctor.sources.voc import make_batch, scan_folder
 
     batch = make_batch(
@@ -108,6 +109,8 @@ def _warm_up(model: Any, data: Path) -> None:
     )
     model.compile(keras.optimizers.Adam(1e-3), _loss(keras, from_logits=True))
     model.fit(batch.x, batch.y, batch_size=8, epochs=WARM_UP // 2, verbose=0)
+    # A long training would have let the moving averages settle.
+    recalibrate(model, [batch.x])
 
 
 def _loss(keras: Any, *, from_logits: bool, ignore_class: int | None = 255) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from segdoctor.core.trial_facts import Picture
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -40,11 +42,124 @@ class FileProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """One image as its header says: mode, (width, height) as stored, size of the file in bytes,
+    which file it is on the disk (device and inode; (0, 0) where unknown), EXIF orientation."""
+
+    path: str
+    mode: str
+    size: tuple[int, int]
+    bytes: int
+    file: tuple[int, int] = (0, 0)
+    orientation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFacts:
+    """One image of the sample, decoded: least and largest value, mean and deviation of each
+    channel (0 to 255), and its perceptual hash as hexadecimal digits. ``bar`` is the share of the
+    picture that is a bar of one colour along a border, ``bar_label`` the id that the mask has
+    there ("" where there is no bar, or several ids)."""
+
+    stem: str
+    path: str
+    low: int
+    high: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    hash: str = ""
+    bar: float = 0.0
+    bar_label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeFacts:
+    """How the ids of one mask of the sample lie.
+
+    ``edges`` counts the places where neighbours differ by two or more, ``ramps`` the pixels that
+    lie strictly between their neighbours on both sides, ``speckles`` those that differ a little
+    from equal neighbours. ``core`` maps each id to its pixels that only have their own kind within
+    three pixels.
+    """
+
+    path: str
+    edges: int
+    ramps: int
+    speckles: int
+    core: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """One example that two splits share. ``by``: ``"name"``, ``"bytes"`` (the same file under two
+    names) or ``"picture"`` (the same picture, coded anew or scaled)."""
+
+    by: str
+    split: str
+    other_split: str
+    stem: str
+    other_stem: str
+    image: str
+    other_image: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairFit:
+    """How well a mask's outline follows the edges of its image, and what would fit better.
+
+    All as z: standard normal for a mask of another image. ``partner`` is the stem of the other
+    mask that fits this image best, ``partner_own`` that mask's fit to its own image; ``claimed_by``
+    the stem of the other image that this mask fits best, ``claimed_own`` that image's fit to its
+    own mask. ``turn`` is how the mask must be turned to fit best.
+    """
+
+    stem: str
+    image: str
+    mask: str
+    own: float
+    partner: str
+    partner_z: float
+    partner_own: float
+    claimed_by: str
+    claimed_z: float
+    claimed_own: float
+    turn: str
+    turn_z: float
+
+    @property
+    def gap(self) -> float:
+        """By how much the best alternative fits better."""
+        return max(self.partner_z, self.claimed_z, self.turn_z) - self.own
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentFacts:
+    """Do the outlines of the masks follow the edges of their images?
+
+    ``chance`` is the probability that a random pairing fits as well (permutation test).
+    ``displaced`` are the stems of the pairs whose mask fits best at one and the same other place,
+    ``down`` and ``right`` (shares of height and width) how far the mask lies from it, and
+    ``displaced_chance`` the probability that one pair points there by chance. ``no_outline``
+    counts the pairs whose mask has one region only, ``total`` all pairs of the set.
+    """
+
+    pairs: tuple[PairFit, ...]
+    total: int
+    mean: float
+    chance: float
+    no_outline: int = 0
+    displaced: tuple[str, ...] = ()
+    down: float = 0.0
+    right: float = 0.0
+    displaced_chance: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ScanFacts:
     """The data set as it lies on disk.
 
     ``histogram`` sums the masks' ids over all pairs examined (after ``label_map``), ``presence``
-    counts the masks that hold each id. ``pairs`` are those of all lists that define pairs;
+    counts the masks that hold each id (``split_presence`` those of each split). ``pairs`` are those of all lists that define pairs;
     ``split`` names the one that is trained on. ``void`` is the ignore label where the layout or
     the user declares one (None: unknown, False: there is none).
     """
@@ -57,6 +172,7 @@ class ScanFacts:
     masks: tuple[MaskFacts, ...] = ()
     histogram: Mapping[int, int] = field(default_factory=dict)
     presence: Mapping[int, int] = field(default_factory=dict)
+    split_presence: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     modes: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[FileProblem, ...] = ()
     images_total: int = 0
@@ -69,6 +185,17 @@ class ScanFacts:
     label_map: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     interrupted: bool = False  # True: what was found before Ctrl-C
+    images: tuple[ImageFacts, ...] = ()
+    pixels: tuple[PixelFacts, ...] = ()  # of the sample
+    shapes: tuple[ShapeFacts, ...] = ()  # of the sample
+    overlaps: tuple[Overlap, ...] = ()
+    repeated: tuple[tuple[str, ...], ...] = ()  # groups of paths that are the same file's bytes
+    published: Mapping[str, str] = field(default_factory=dict)  # split → the list that it is
+    published_val: Mapping[str, int] = field(default_factory=dict)  # split → names of VOC's val
+    alignment: AlignmentFacts | None = None  # None: too few pairs with an outline
+    sheet: tuple[Picture, ...] = field(
+        default=(), compare=False
+    )  # the pairs to be looked at, the worst first
 
     @property
     def trained_on(self) -> tuple[Pair, ...]:

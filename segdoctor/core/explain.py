@@ -32,6 +32,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "DATA008": ("BN005",),
     "DATA009": ("BN005",),
     "MDL003": ("BN004",),
+    "BN001": ("BN003",),
     "BN004": ("BN003", "BN005"),
     "BN005": ("BN003",),
     "BN003": ("TRIAL002",),

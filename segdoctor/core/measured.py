@@ -89,13 +89,15 @@ Encoding = Literal["ids", "onehot", "either", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the loss answered to one question. ``gradient`` is None where there is none."""
+    """What the loss answered to one question. ``gradient`` is None where there is none;
+    ``asked`` is False where time had run out."""
 
     question: str
     value: float | None
     gradient: object = None  # float array like y_pred, or None
     error: str = ""
     seconds: float = 0.0
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def _open_file(request: Request, path: str) -> Opened:
         "parameters": facts.parameters,
     }
     graph = facts.graph
-    if request.keras:
+    if request.keras and graph.keras_version is None:
         from segdoctor.measures.keras_version import flavour_of
 
         graph = replace(graph, flavour=flavour_of(request.keras))

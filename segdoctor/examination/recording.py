@@ -53,6 +53,7 @@ def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
         batch.sample_weight,
         optimizer=run.optimizer if known.optimizer_known else None,
         flavour=run.flavour,
+        planned_steps=planned_steps(known.declared),
     )
     if not known.optimizer_known:
         network["updates"] = Missing(known.why_no_optimizer, "--optimizer … --learning-rate")
@@ -63,6 +64,13 @@ def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
         return trace.having(head=why, loss_as_run=why)
     say("asking the loss", None, None)
     return _with_loss(run, known, trace, output, labels)
+
+
+def planned_steps(declared: Declared) -> int | None:
+    """Epochs × steps of the run, where both are known."""
+    if declared.epochs is None or declared.steps_per_epoch is None:
+        return None
+    return declared.epochs * declared.steps_per_epoch
 
 
 def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: LabelFacts) -> Trace:

@@ -174,9 +174,17 @@ class Examination:
         again = {o.code: o for o in examine_all(SECOND_PASS, trace, self.selected)}
         mine = {probe.code for probe in SECOND_PASS}
         self.outcomes = tuple(again[o.code] if o.code in mine else o for o in self.outcomes)
+        self.outcomes = tuple(self._with_uncovered(outcome) for outcome in self.outcomes)
         self.notes += self.proof.notes
         found = [f for o in self.outcomes if o.code in mine for f in o.findings]
         self.findings = explained([*self.findings, *found])
+
+    def _with_uncovered(self, outcome: Outcome) -> Outcome:
+        """A code that showed only once the run could take a step has fired."""
+        found = tuple(f for f in self.findings if f.code == outcome.code)
+        if found and outcome.status != "fired":
+            return replace(outcome, status="fired", reason="", findings=found)
+        return outcome
 
     def trials(self) -> tuple[TrialRun, ...]:
         return () if self.proof is None else tuple(self.proof.trials)

@@ -15,7 +15,7 @@ from segdoctor.core.measured import HeadFacts, LabelFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing, Trace
-from segdoctor.examination import recording
+from segdoctor.examination import recording, verdict
 from segdoctor.examination.request import Request
 from segdoctor.measures.labels import label_facts
 from segdoctor.probes import PROBES
@@ -64,6 +64,8 @@ def try_run(
         return _errors(recording.record(treated_run, _as_treated(treated_run, known)), selected)
 
     findings = _independent(findings, run, tools, remeasure)
+    if isinstance(trace.get("gradients"), Missing):
+        findings = _uncovered(findings, run, known, tools, selected)
     proof = prove(
         run,
         findings,
@@ -129,6 +131,36 @@ def _independent(
         plain,
         lambda leader, follower: follower in remain[leader] if leader in remain else None,
     )
+
+
+def _uncovered(
+    findings: Sequence[Finding],
+    run: Run,
+    known: recording.Knowledge,
+    tools: Tools,
+    selected: Callable[[str], bool],
+) -> tuple[Finding, ...]:
+    """Findings and those that show only when the run can take a step: a loss that raises hides
+    what the gradients and the optimizer would have said."""
+    patch: dict[str, Any] = {}
+    for finding in verdict.leading_errors(findings):
+        if finding.fix is not None:
+            patch = {**finding.fix.patch, **patch}
+    try:
+        trace = recording.record(
+            treated(run, patch, tools),
+            replace(known, fields={**known.fields, "scan": Missing("already examined")}),
+        )
+    except NotExaminedError:
+        return tuple(findings)
+    known_codes = {finding.code for finding in findings}
+    behind = [
+        replace(f, message=f"Once the run can take a step: {f.message}")
+        for outcome in examine_all(PROBES, trace, selected)
+        for f in outcome.findings
+        if f.severity == "error" and f.code not in known_codes
+    ]
+    return explained([*findings, *behind]) if behind else tuple(findings)
 
 
 def _unexplained(finding: Finding) -> Finding:

@@ -31,10 +31,12 @@ Table = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Fits:
     """How well outlines fit images. ``own`` (N,) are the pairs' z; ``z`` (N, N) has images as rows
-    and masks as columns; ``turned`` maps a turn of the mask to the z of the pairs then."""
+    and masks as columns; ``turned`` maps a turn of the mask to the z of the pairs then; ``chance``
+    is the probability that a random pairing fits as well."""
 
     z: Table
     turned: dict[str, NDArray[np.float64]]
+    chance: float
     displacement: Displacement | None = None
 
     @property
@@ -82,7 +84,8 @@ def fits(
     z, level, scale = standardised(table)
     own_level, own_scale = np.diagonal(level), np.diagonal(scale)
     after = {how: (scores - own_level) / own_scale for how, scores in changed.items()}
-    return Fits(z, after, common_displacement(images, outlines, own_scale))
+    moved = common_displacement(images, outlines, own_scale)
+    return Fits(z, after, chance_of_all(table), moved)
 
 
 def standardised(table: Table) -> tuple[Table, Table, Table]:
@@ -115,7 +118,30 @@ def standardised(table: Table) -> tuple[Table, Table, Table]:
     return (table - whole_level) / whole_scale, whole_level, whole_scale
 
 
-def chance(z: float, tries: float = 1.0) -> float:
-    """Probability that the best of ``tries`` outlines of other images fits as well as ``z``
-    (Bonferroni over the upper tail of the normal distribution)."""
-    return min(1.0, tries * 0.5 * math.erfc(z / math.sqrt(2)))
+def chance(z: float, count: int, tries: float = 1.0) -> float:
+    """Probability that the best of ``tries`` outlines of other images fits as well as ``z``.
+
+    Bonferroni over the tail of Student's t with ``count - 1`` degrees of freedom, for level and
+    scale come from as many numbers; t is turned into a normal deviate after Wallace (1959).
+    """
+    if z <= 0:
+        return 1.0
+    free = max(count - 1, 1)
+    normal = math.sqrt(free * math.log1p(z * z / free)) * (8 * free + 1) / (8 * free + 3)
+    return min(1.0, tries * 0.5 * math.erfc(normal / math.sqrt(2)))
+
+
+def chance_of_all(table: Table, seed: int = 0, draws: int = 999) -> float:
+    """Probability that a random pairing fits as well as this one: a permutation test, exact.
+
+    The statistic is the sum of the diagonal after rows and columns were brought to mean 0; its
+    standardisation does not know which pairing is the given one.
+    """
+    rest = table - table.mean(axis=0, keepdims=True)
+    rest = rest - rest.mean(axis=1, keepdims=True)
+    count = len(table)
+    given = float(np.trace(rest))
+    rng = np.random.default_rng(seed)
+    rows = np.arange(count)
+    drawn = [float(rest[rows, rng.permutation(count)].sum()) for _ in range(draws)]
+    return (1 + sum(value >= given for value in drawn)) / (1 + draws)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from segdoctor.core.measured import Answer
 from segdoctor.measures.loss_sheet import Sheet
 
+Fact = float | str | bool | None
+
 _ROUNDING = 1e-5
 """Relative difference that float32 sums in another order may have."""
 
-_AGREEMENT = 0.5
+AGREEMENT = 0.5
 """Mean agreement of gradient and label, of at most 1, from which labels count as understood."""
 
 
@@ -45,14 +49,38 @@ def follows_labels(sheet: Sheet, first: Answer, other: Answer) -> bool | None:
     if one is None or two is None or not (np.any(one) or np.any(two)):
         return None
     change = one - two
-    if sheet.channels == 1:
-        up = change[..., 0] * np.where(sheet.ids == 1, 1.0, -1.0)
+    if sheet.channels > 1:
+        channels_moved = np.count_nonzero(np.abs(change).reshape(-1, sheet.channels).max(axis=0))
+        if 2 * channels_moved < sheet.channels:
+            return False  # ids that are multiplied with one channel are no labels of all
+    found = agreement(change, sheet.ids, sheet.wrong)
+    return found is not None and abs(found) >= AGREEMENT
+
+
+def agreement(
+    change: NDArray[np.floating[Any]], ids: NDArray[Any], other: NDArray[Any]
+) -> float | None:
+    """How well a change of the gradient fits the change of the labels from ``ids`` to ``other``.
+
+    Parameters
+    ----------
+    change : (..., C), difference of two gradients
+    ids, other : integer (...)
+
+    Returns
+    -------
+    float or None
+        Mean over the pixels that moved of (change of the first label's channel − that of the
+        other's) ÷ their size: ±1 where labels are understood, near 0 where they broadcast. None
+        where nothing moved.
+    """
+    if change.shape[-1] == 1:
+        up = change[..., 0] * np.where(ids == 1, 1.0, -1.0)
         moved = np.abs(change[..., 0])
     else:
-        here = np.take_along_axis(change, sheet.ids[..., None], axis=-1)[..., 0]
-        there = np.take_along_axis(change, sheet.wrong[..., None], axis=-1)[..., 0]
+        here = np.take_along_axis(change, ids[..., None], axis=-1)[..., 0]
+        there = np.take_along_axis(change, other[..., None], axis=-1)[..., 0]
         up, moved = here - there, np.abs(here) + np.abs(there)
     if not np.any(moved):
-        return False
-    agreement = float(np.mean(up[moved > 0] / moved[moved > 0]))
-    return abs(agreement) >= _AGREEMENT
+        return None
+    return float(np.mean(up[moved > 0] / moved[moved > 0]))

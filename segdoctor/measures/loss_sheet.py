@@ -13,11 +13,13 @@ Array = NDArray[Any]
 
 class Question(NamedTuple):
     """One question. ``y_true`` in one of the forms of :meth:`Sheet.forms`, ``y_pred`` float32
-    of shape ``(B, *spatial, channels)``; ``name`` says what is asked, for the report."""
+    of shape ``(B, *spatial, channels)``; ``name`` says what is asked, for the report;
+    ``sample_weight`` (B, *spatial) is a map of weights, None for none."""
 
     y_true: Array
     y_pred: NDArray[np.float32]
     name: str
+    sample_weight: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +33,20 @@ class Sheet:
     void: NDArray[np.bool_]
 
     @classmethod
-    def draw(cls, channels: int, spatial: tuple[int, ...], seed: int) -> Sheet:
+    def draw(
+        cls,
+        channels: int,
+        spatial: tuple[int, ...],
+        seed: int,
+        *,
+        batch: int = 2,
+        exact: bool = False,
+    ) -> Sheet:
         """All lengths differ from each other's neighbours and from ``channels``, so that no two
-        axes broadcast against each other by accident."""
-        lengths = [_other_than(channels, length) for length in (2, *spatial)]
+        axes broadcast against each other by accident; ``exact`` leaves them as they are."""
+        lengths = [batch, *spatial]
+        if not exact:
+            lengths = [_other_than(channels, length) for length in lengths]
         rng = np.random.default_rng(seed)
         classes = max(channels, 2)
         pixels = int(np.prod(lengths))
@@ -85,6 +97,11 @@ class Sheet:
     def degrees(self, scale: str) -> tuple[float, ...]:
         """From hesitant to sure."""
         return (0.5, 2.0, 6.0) if scale == "logits" else (0.3, 0.8, 0.98)
+
+    def path(self, scale: str, steps: int) -> tuple[float, ...]:
+        """``steps`` degrees from undecided to sure."""
+        last = 6.0 if scale == "logits" else 0.999
+        return tuple(last * step / (steps - 1) for step in range(steps))
 
     def ask(self, form: str, degree: float, scale: str, ids: Array, name: str) -> Question:
         """The labels of the sheet with a prediction of ``ids``."""

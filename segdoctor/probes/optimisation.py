@@ -71,9 +71,10 @@ class UpdateTooSmall(Probe):
             raise NotExaminedError("the gradient itself is nearly zero, so every step is")
         at = f" at a learning rate of {rate:g}" if rate is not None else ""
         own = " Adadelta's own rate is 1.0; Keras' default is 0.001." if adadelta else ""
+        steps = f"{1 / ratio:,.0f} steps" if ratio > 1e-9 else "no number of steps"
         yield self.finding(
             f"{name or 'The optimizer'}{at} moves the weights by {ratio:.1e} of their size in a "
-            f"step: {1 / max(ratio, 1e-30):,.0f} steps for a change as large as they are.{own}",
+            f"step: {steps} for a change as large as they are.{own}",
             _evidence(ratio, limit if ratio < limit else self.slow_adadelta, updates),
             Fix(
                 "Use Adadelta at its own rate of 1.0, or Adam at 1e-3."

@@ -74,6 +74,8 @@ def _looking(layer: Any, path: str, watch: Watch) -> Any:
             )
             seen = _look(layer, tf.stop_gradient(x), tf.stop_gradient(y), before)
             seen.moved = moved
+            if moved and seen.mode == "unclear":  # stored and batch statistics are the same here
+                seen.mode = "batch"
             watch.seen[path] = seen
         return y
 

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from segdoctor.core.clean import clean
-from segdoctor.core.measured import Answer, LossContract
+from segdoctor.core.measured import Answer, HeadFacts, LossContract
 from segdoctor.measures.loss_questions import interview, loss_questions
 from segdoctor.measures.loss_sheet import Question
+from segdoctor.recorder.clerk import QUESTION_LIMIT_S, TOTAL_LIMIT_S, Clerk
 from segdoctor.recorder.forward import Outputs
 from segdoctor.recorder.loss import LossAsInFit
+from segdoctor.recorder.loss_graph import graph_facts
 
-QUESTION_LIMIT_S = 5.0
-LARGE = (33, 40)
-"""Pixels of the second interview, for losses that look at a neighbourhood of each pixel."""
+SMALL, LARGE = (4, 6), (33, 40)
+"""Pixels of the first interview, and of a second one for losses that look at a neighbourhood."""
 
-_TELLING = ("Received a label value", "must have the same", "Incompatible shapes", "shapes")
+_MOST_PIXELS = 1 << 18
+"""Pixels of a batch up to which a loss that refuses small arrays is asked with arrays like it."""
+
+
+class Layout(NamedTuple):
+    """How the run lays its output out: ``pixel_axes`` 2 (H, W) or 1 (H·W), channels last or first;
+    ``shape`` of the batch's pixels (B, H, W), where known."""
+
+    pixel_axes: int = 2
+    channels_first: bool = False
+    shape: tuple[int, ...] = ()
+
+
+def layout_of(head: HeadFacts) -> Layout:
+    """The layout of a measured head."""
+    axis = head.class_axis % len(head.shape)
+    pixels = head.shape[:axis] + head.shape[axis + 1 :]
+    return Layout(len(pixels) - 1, axis == 1 and len(head.shape) > 2, pixels)
 
 
 def ask_loss(
@@ -31,9 +48,14 @@ def ask_loss(
     *,
     flavour: str = "keras3",
     head_kind: str | None = None,
+    layout: Layout | None = None,
     limit_s: float = QUESTION_LIMIT_S,
+    total_s: float = TOTAL_LIMIT_S,
 ) -> LossContract:
     """Find out by experiment what a loss expects.
+
+    It is asked eagerly; where it refuses, with larger arrays, inside a ``tf.function``, and with
+    arrays of the batch's own shape.
 
     Parameters
     ----------
@@ -45,23 +67,53 @@ def ask_loss(
         ``"keras3"``, or another flavour of which every one but Keras 3 is asked by tf_keras.
     head_kind : str, optional
         Kind of the model's output.
-    limit_s : float
-        Seconds after which a question counts as unanswered; then no more are asked. The thread
-        that still computes is left behind: Python cannot stop it.
+    layout : Layout, optional
+    limit_s, total_s : float
+        Seconds for one question, and for all. Then no more are asked. The thread that still
+        computes is left behind: Python cannot stop it.
 
     Returns
     -------
     LossContract
     """
-    loss = _single(loss)
+    loss = single(loss)
+    layout = layout or Layout()
     name = loss_name(loss)
-    ask = _Clerk(_answering(loss, flavour), limit_s)
-    contract = interview(ask, loss_questions(channels, name=name, head_kind=head_kind))
-    if contract.raises and not ask.stuck:
-        larger = loss_questions(channels, name=name, head_kind=head_kind, spatial=LARGE)
-        again = interview(ask, larger)
-        return contract if again.raises else again
-    return contract
+    start = time.perf_counter()
+    contract: LossContract | None = None
+    for in_graph, settings in _attempts(layout):
+        answer = _answering(loss, flavour, layout, in_graph=in_graph)
+        ask = Clerk(answer, limit_s, total_s - (time.perf_counter() - start))
+        questions = loss_questions(channels, name=name, head_kind=head_kind, **settings)
+        found = interview(ask, questions)
+        ask.dismiss()
+        if contract is None or not found.raises:
+            contract = found
+            if in_graph:
+                contract = replace(contract, facts={**contract.facts, "only_in_graph": True})
+        if not found.raises or ask.stuck:
+            break
+    assert contract is not None
+    seconds = time.perf_counter() - start
+    facts = dict(contract.facts) | {"seconds": seconds, "pixel_axes": layout.pixel_axes}
+    if hasattr(loss, "update_state") and hasattr(loss, "result"):
+        facts["metric_object"] = True
+    if contract.forms and not ask.stuck:
+        form = str(contract.facts.get("asked_form"))
+        facts |= graph_facts(_value_of(loss, flavour, layout), channels, form, layout.pixel_axes)
+    return replace(contract, facts=facts)
+
+
+def _attempts(layout: Layout) -> list[tuple[bool, dict[str, Any]]]:
+    """``(in a graph, settings of the interview)``, in the order in which they are tried."""
+    flat = layout.pixel_axes == 1
+    small = {"spatial": (SMALL[0] * SMALL[1],) if flat else SMALL}
+    large = {"spatial": (LARGE[0] * LARGE[1],) if flat else LARGE}
+    attempts: list[tuple[bool, dict[str, Any]]] = [(False, small), (False, large), (True, small)]
+    if layout.shape and int(np.prod(layout.shape)) <= _MOST_PIXELS:
+        own = {"batch": layout.shape[0], "spatial": layout.shape[1:], "exact": True}
+        attempts.append((False, own))
+    return attempts
 
 
 def loss_name(loss: Any) -> str:
@@ -74,42 +126,76 @@ def loss_name(loss: Any) -> str:
     return clean(getattr(loss, "__name__", type(loss).__name__), 80)
 
 
-def error_line(error: BaseException) -> str:
-    """An exception as one line: the sentence that says what is wrong, if there is one."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = next((line for line in lines if any(part in line for part in _TELLING)), None)
-    line = telling or (lines[0] if lines else "")
-    if "Received a label value" in line:
-        line = line[line.index("Received a label value") :].partition("  Label values")[0]
-    return clean(f"{type(error).__name__}: {line}".rstrip(": "), 300)
-
-
-def _single(loss: Any) -> Any:
+def single(loss: Any) -> Any:
     """The one loss in a list or dict of one."""
     while isinstance(loss, (list, tuple, dict)) and len(loss) == 1:
         loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
     return loss
 
 
-def _answering(loss: Any, flavour: str) -> Callable[[Question], Answer]:
-    """The function that answers one question about ``loss``, eagerly, as ``fit`` calls it."""
+def _value_of(loss: Any, flavour: str, layout: Layout) -> Callable[[Any, Any, Any], Any]:
+    """``(y_true, y_pred, sample_weight) -> scalar tensor`` as ``fit`` has it, channels moved to
+    where the run has them."""
     import tensorflow as tf
 
     if flavour == "keras3":
         import keras
     else:
         import tf_keras as keras
+
+    made: dict[tuple[Any, ...], LossAsInFit] = {}
+
+    def as_in_fit(y_true: Any, y_pred: Any) -> LossAsInFit:
+        # One for each kind of shapes: Keras fixes some names by the first shapes it sees.
+        kind = (y_true.shape.rank, y_true.shape[-1] == y_pred.shape[-1], y_pred.shape.rank)
+        if kind not in made:
+            with tf.init_scope():  # it has variables, which no graph may make
+                made[kind] = LossAsInFit(loss, keras.Sequential())
+        return made[kind]
+
+    def value(y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+        if layout.channels_first:
+            if y_true.shape.rank == y_pred.shape.rank and y_true.shape[-1] == y_pred.shape[-1]:
+                y_true = _channels_first(y_true)
+            y_pred = _channels_first(y_pred)
+        holder = as_in_fit(y_true, y_pred)
+        return tf.reduce_sum(holder(y_true, Outputs(y_pred, None, None), sample_weight))
+
+    return value
+
+
+def _channels_first(tensor: Any) -> Any:
+    import tensorflow as tf
+
+    axes = list(range(tensor.shape.rank))
+    return tf.transpose(tensor, [0, axes[-1], *axes[1:-1]])
+
+
+def _answering(
+    loss: Any, flavour: str, layout: Layout, *, in_graph: bool = False
+) -> Callable[[Question], Answer]:
+    """The function that answers one question about ``loss``, as ``fit`` calls it."""
+    import tensorflow as tf
+
+    value_of = _value_of(loss, flavour, layout)
     state = [(variable, variable.numpy()) for variable in getattr(loss, "variables", ())]
 
-    def answer(question: Question) -> Answer:
-        y_pred = tf.constant(question.y_pred)
+    def value_and_gradient(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(y_pred)
-            # Made anew for each question: Keras fixes some names by the first shapes it sees.
-            as_in_fit = LossAsInFit(loss, keras.Sequential())
-            value = as_in_fit(tf.constant(question.y_true), Outputs(y_pred, None, None))
-            value = tf.reduce_sum(value)
-        gradient = tape.gradient(value, y_pred)
+            value = value_of(y_true, y_pred, sample_weight)
+        return value, tape.gradient(value, y_pred)
+
+    asked = tf.function(value_and_gradient, autograph=True) if in_graph else value_and_gradient
+
+    def answer(question: Question) -> Answer:
+        weight = question.sample_weight
+        weight = None if weight is None else tf.constant(weight)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value, gradient = asked(
+                tf.constant(question.y_true), tf.constant(question.y_pred), weight
+            )
         if gradient is not None:
             gradient = np.asarray(tf.convert_to_tensor(gradient))
         for variable, before in state:
@@ -117,41 +203,3 @@ def _answering(loss: Any, flavour: str) -> Callable[[Question], Answer]:
         return Answer(question.name, float(value), gradient)
 
     return answer
-
-
-class _Clerk:
-    """Asks in a thread of its own, so that a loss that never returns does not hold up the rest."""
-
-    def __init__(self, answer: Callable[[Question], Answer], limit_s: float) -> None:
-        self._answer = answer
-        self._limit_s = limit_s
-        self._asked: queue.SimpleQueue[Question] = queue.SimpleQueue()
-        self._answered: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self.stuck = False
-        threading.Thread(target=self._work, daemon=True, name="segdoctor-loss").start()
-
-    def __call__(self, question: Question) -> Answer:
-        if self.stuck:
-            return Answer(question.name, None, error="not asked: an earlier question timed out")
-        self._asked.put(question)
-        try:
-            return self._answered.get(timeout=self._limit_s)
-        except queue.Empty:
-            self.stuck = True
-            error = f"no answer within {self._limit_s:g} s"
-            return Answer(question.name, None, error=error, seconds=self._limit_s)
-
-    def _work(self) -> None:
-        while True:
-            question = self._asked.get()
-            start = time.perf_counter()
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    answer = self._answer(question)
-            except Exception as error:  # noqa: BLE001 - a stranger's loss may raise anything
-                answer = Answer(question.name, None, error=error_line(error))
-            seconds = time.perf_counter() - start
-            self._answered.put(
-                Answer(question.name, answer.value, answer.gradient, answer.error, seconds)
-            )

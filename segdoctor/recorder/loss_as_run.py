@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segdoctor.core.error_line import error_line
 from segdoctor.core.measured import LossAsRun
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.recorder.forward import Outputs, Reach, TracedForward
 from segdoctor.recorder.loss import LossAsInFit
-from segdoctor.recorder.loss_answers import error_line
 from segdoctor.recorder.snapshot import preserved, preserved_variables
 
 _SAME = 1e-4

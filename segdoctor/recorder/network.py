@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from segdoctor.core.error_line import error_line
 from segdoctor.core.measured import ModeFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.trace import Missing
@@ -73,7 +74,7 @@ def record_network(
         try:
             passes.run()
         except Exception as error:  # noqa: BLE001 - the boundary: the user's layers may raise anything
-            missing = Missing(f"the model does not run on the batch: {_line(error)}")
+            missing = Missing(f"the model does not run on the batch: {error_line(error)}")
             names = ("gradients", "bn_observed", "modes", "updates", "y_train", "y_infer")
             return {**fields, **dict.fromkeys(names, missing)}
         fields |= passes.fields()
@@ -151,7 +152,7 @@ class _Passes:
         try:
             return self.loss.total(self.y, outputs, self.weight, self.reach)
         except Exception as error:  # noqa: BLE001 - the boundary: a loss of the user's own
-            self.why_no_loss = f"the loss raises: {_line(error)}"
+            self.why_no_loss = f"the loss raises: {error_line(error)}"
             return None
 
     def _watched(self, *, training: bool) -> tuple[Outputs, Watch]:
@@ -214,8 +215,5 @@ def _updates(model: Any, optimizer: Any, passes: _Passes, planned_steps: int | N
         return update_facts(model, optimizer, passes.gradients, planned_steps=planned_steps)
     except NotExaminedError as why:
         return Missing(str(why))
-
-
-def _line(error: Exception) -> str:
-    first = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
+    except Exception as error:  # noqa: BLE001 - the boundary: an optimizer of the user's own
+        return Missing(f"the optimizer fails on the batch's gradient: {error_line(error)}")

@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from segdoctor.core.error_line import error_line
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.recorder.layers import is_batch_norm
 
@@ -47,9 +48,8 @@ def rebuilt(model: Any, edit: Callable[[Config], None]) -> Any:
     except NotExaminedError:
         raise
     except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise NotExaminedError(
-            f"the model cannot be rebuilt from its config ({type(error).__name__}: {first[:160]})"
+            f"the model cannot be rebuilt from its config ({error_line(error)})"
         ) from error
     carry_weights(model, made)
     return made

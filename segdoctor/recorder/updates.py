@@ -100,9 +100,11 @@ def _take_steps(
     if inner is not None:  # loss scaling changes the gradient's size there and back again
         twin, original = inner, getattr(original, "inner_optimizer", original)
     variables = [variable for variable, _ in pairs]
-    twin.build(variables)
-    _carry_slots(original, twin)
-    for _ in range(steps):
+    if hasattr(twin, "build"):  # tf_keras' legacy optimizers make their slots as they go
+        twin.build(variables)
+        _carry_slots(original, twin)
+    # With gradient accumulation several batches make one step.
+    for _ in range(steps * int(getattr(twin, "gradient_accumulation_steps", None) or 1)):
         given = [(tf.identity(gradient), variable) for variable, gradient in pairs]
         if old_keras:
             twin.apply_gradients([(gradient, tf_variable(v)) for gradient, v in given])

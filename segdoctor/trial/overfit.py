@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segdoctor.core.clean import clean
+from segdoctor.core.error_line import error_line
 from segdoctor.core.run import Run
 from segdoctor.core.trial_facts import TrialRun
 from segdoctor.measures.decoding import predicted_ids
@@ -191,9 +190,6 @@ class _Update:
 def _failed(
     run: Run, exam: Exam, name: str, patch: Mapping[str, object], seconds: float, error: Exception
 ) -> TrialRun:
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    # TensorFlow puts the name of the failed op first, and its call stack behind the message.
-    told = clean(re.sub(r"^\{\{.*?\}\}\s*", "", lines[0]) if lines else "", 160)
     nan = float("nan")
     return TrialRun(
         name=name,
@@ -207,5 +203,5 @@ def _failed(
         ceiling=grid_ceiling(exam.ids, exam.grid, exam.void),
         constant=constant_miou(exam.ids, exam.void),
         verdict="cannot run",
-        note=f"{type(error).__name__}: {told}",
+        note=error_line(error),
     )

@@ -9,7 +9,6 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO
 
 # These six decoders and no other: importing the plugins registers them, and `formats=` keeps
@@ -50,40 +49,19 @@ class UnreadableError(Exception):
     """A file that is not a sound image; the text is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What the header says. ``size`` is (width, height) as stored."""
-
-    format: str
-    mode: str
-    size: tuple[int, int]
-    orientation: int = 1
-
-
-def read_header(path: str, *, decode: bool = False, limit: int = LIMIT_PIXELS) -> Header:
-    """The header of an image whose end marker is in place; ``decode`` decodes every pixel too.
-
-    Raises
-    ------
-    UnreadableError
-        With the reason, for anything that is not a sound image within ``limit`` pixels.
-    """
-    with opened_image(path, limit=limit) as image:
-        header = Header(image.format or "?", image.mode, image.size, _orientation(image))
-        if decode:
-            image.load()
-        return header
-
-
 @contextmanager
 def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Image]:
     """The image of a regular file, header read and end checked; pixels are decoded on demand.
 
-    Whatever a decoder throws inside the block comes out as :class:`UnreadableError`.
+    ``info["segdoctor_file"]`` is the file's ``(bytes, device, inode)``. Whatever a decoder throws
+    inside the block comes out as :class:`UnreadableError`.
     """
-    with _opened_file(path) as (file, size):
+    with opened_file(path) as file:
+        status = os.fstat(file.fileno())
+        size = status.st_size
         try:
             image = Image.open(file, formats=FORMATS)
+            image.info["segdoctor_file"] = (size, status.st_dev, status.st_ino)
             after_header = file.tell()
             pixels = image.size[0] * image.size[1]
             if pixels > limit:
@@ -114,7 +92,14 @@ def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Imag
 
 
 @contextmanager
-def _opened_file(path: str) -> Iterator[tuple[BinaryIO, int]]:
+def opened_file(path: str) -> Iterator[BinaryIO]:
+    """A regular file that is not empty, open for reading.
+
+    Raises
+    ------
+    UnreadableError
+        With the reason, for anything else.
+    """
     try:
         kind = os.stat(path).st_mode
         if stat.S_ISDIR(kind):
@@ -134,13 +119,13 @@ def _opened_file(path: str) -> Iterator[tuple[BinaryIO, int]]:
         reason = "a link that leads in a circle" if looping else clean(error, 120)
         raise UnreadableError(reason) from error
     with file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
+        if os.fstat(file.fileno()).st_size == 0:
             raise UnreadableError("empty (0 bytes)")
-        yield file, size
+        yield file
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """How EXIF says that the picture is to be turned: 1 (not) to 8."""
     if image.format != "JPEG" or "exif" not in image.info:
         return 1
     try:

@@ -11,10 +11,17 @@ from PIL import Image
 from segdoctor.core.data_facts import MaskFacts
 from segdoctor.measures.drawing import voc_palette
 from segdoctor.measures.palettes import decode_colours, decode_luminances
-from segdoctor.sources.voc.image_file import LIMIT_PIXELS, UnreadableError, opened_image
+from segdoctor.sources.voc.image_file import (
+    LIMIT_PIXELS,
+    UnreadableError,
+    opened_file,
+    opened_image,
+)
+from segdoctor.sources.voc.quick_png import LARGEST_FILE, QuickMask, quick_mask
 
 _VOC_BYTES = voc_palette().tobytes()
 _COLOURS_KEPT = 256
+_COLOUR = {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"}
 OTHER_COLOURS = "other"
 
 
@@ -26,19 +33,47 @@ def read_mask(path: str, *, limit: int = LIMIT_PIXELS) -> MaskFacts:
     UnreadableError
         The file is not a sound image, or its values are not whole numbers.
     """
+    quick = _quick(path, limit)
+    if quick is not None:
+        histogram = quick.histogram()
+        palette = quick.mode == "P" and _has_voc_palette(quick.palette, histogram)
+        return MaskFacts(path, quick.mode, quick.size, histogram, {}, palette)
     with opened_image(path, limit=limit) as image:
-        mode = image.mode
-        shown = f"{mode} JPEG" if image.format == "JPEG" else mode
-        image.load()
-        if mode in {"P", "L"}:
-            histogram = {i: count for i, count in enumerate(image.histogram()) if count}
-            palette = mode == "P" and _has_voc_palette(image, histogram)
-            return MaskFacts(path, shown, image.size, histogram, {}, palette)
-        if mode in {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"}:
-            colours = _colours(image if mode == "RGB" else image.convert("RGB"))
-            grey = _grey_ids(colours)
-            return MaskFacts(path, shown, image.size, grey, {} if grey else colours)
-        return MaskFacts(path, shown, image.size, _count(_plane(image)))
+        return _facts(path, image)
+
+
+def look_at_mask(path: str, *, limit: int = LIMIT_PIXELS) -> tuple[MaskFacts, NDArray[np.integer]]:
+    """The same, and the ids (H, W); of a colour mask its luminance."""
+    with opened_image(path, limit=limit) as image:
+        facts = _facts(path, image)
+        if image.mode in _COLOUR:
+            return facts, np.asarray(image.convert("RGB").convert("L"))
+        plane = _plane(image)
+        return facts, plane.astype(np.uint8 if plane.dtype == np.uint8 else np.int32)
+
+
+def _quick(path: str, limit: int) -> QuickMask | None:
+    with opened_file(path) as file:
+        start = file.read(8)
+        if not start.startswith(b"\x89PNG"):
+            return None
+        return quick_mask(start + file.read(LARGEST_FILE), limit)
+
+
+def _facts(path: str, image: Image.Image) -> MaskFacts:
+    mode = image.mode
+    shown = f"{mode} JPEG" if image.format == "JPEG" else mode
+    image.load()
+    if mode in {"P", "L"}:
+        histogram = {i: count for i, count in enumerate(image.histogram()) if count}
+        stored = image.getpalette("RGB") if mode == "P" else None
+        palette = stored is not None and _has_voc_palette(bytes(stored), histogram)
+        return MaskFacts(path, shown, image.size, histogram, {}, palette)
+    if mode in _COLOUR:
+        colours = _colours(image if mode == "RGB" else image.convert("RGB"))
+        grey = _grey_ids(colours)
+        return MaskFacts(path, shown, image.size, grey, {} if grey else colours)
+    return MaskFacts(path, shown, image.size, _count(_plane(image)))
 
 
 def read_ids(path: str, *, decode: str = "stored", limit: int = LIMIT_PIXELS) -> NDArray[np.int32]:
@@ -50,7 +85,7 @@ def read_ids(path: str, *, decode: str = "stored", limit: int = LIMIT_PIXELS) ->
     """
     with opened_image(path, limit=limit) as image:
         image.load()
-        if image.mode in {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"}:
+        if image.mode in _COLOUR:
             colour = image if image.mode == "RGB" else image.convert("RGB")
             if decode == "palette":
                 return decode_colours(np.asarray(colour))
@@ -75,12 +110,8 @@ def _count(values: NDArray[np.generic]) -> dict[int, int]:
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
-def _has_voc_palette(image: Image.Image, histogram: Mapping[int, int]) -> bool:
+def _has_voc_palette(colours: bytes, histogram: Mapping[int, int]) -> bool:
     """Whether the palette gives every id that occurs, and the ids 1 and 2, VOC's colour."""
-    stored = image.getpalette("RGB")
-    if stored is None:
-        return False
-    colours = bytes(stored)
     if colours == _VOC_BYTES:
         return True
     used = {*histogram, 1, 2}

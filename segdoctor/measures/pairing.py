@@ -1,0 +1,86 @@
+"""Which pairs of a set another pairing, a turn or a displacement would explain better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdoctor.core.data_facts import AlignmentFacts, PairFit
+from segdoctor.measures.alignment import Fits, fits
+from segdoctor.measures.edges import image_edges, mask_edges
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPair:
+    """A pair on the common grid: ``pixels`` uint8 (S, S, channels), ``ids`` integer (S, S)."""
+
+    stem: str
+    image: str
+    mask: str
+    pixels: NDArray[np.uint8]
+    ids: NDArray[np.integer]
+
+
+def alignment(
+    pairs: Sequence[SmallPair],
+    total: int,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+) -> AlignmentFacts | None:
+    """Fit all masks to all images; None where too few masks have an outline (or ``stopped``)."""
+    kept: list[SmallPair] = []
+    images, outlines = [], []
+    for pair in pairs:
+        if stopped():
+            return None
+        outline = mask_edges(pair.ids)
+        if outline is None:
+            continue
+        kept.append(pair)
+        outlines.append(outline)
+        images.append(image_edges(pair.pixels))
+    found = fits(images, outlines, stopped=stopped)
+    if found is None:
+        return None
+    moved = found.displacement
+    return AlignmentFacts(
+        pairs=_pair_fits(kept, found),
+        total=total,
+        mean=float(found.own.mean()),
+        chance=found.chance,
+        no_outline=len(pairs) - len(kept),
+        displaced=tuple(kept[i].stem for i in moved.pairs) if moved else (),
+        down=moved.down if moved else 0.0,
+        right=moved.right if moved else 0.0,
+        displaced_chance=moved.chance if moved else 1.0,
+    )
+
+
+def _pair_fits(pairs: Sequence[SmallPair], found: Fits) -> tuple[PairFit, ...]:
+    others = found.z.copy()
+    np.fill_diagonal(others, -np.inf)
+    best_mask, best_image = others.argmax(axis=1), others.argmax(axis=0)
+    turns = list(found.turned)
+    by_turn = np.stack([found.turned[how] for how in turns])
+    best_turn = by_turn.argmax(axis=0)
+    own = found.own
+    return tuple(
+        PairFit(
+            stem=pair.stem,
+            image=pair.image,
+            mask=pair.mask,
+            own=float(own[i]),
+            partner=pairs[best_mask[i]].stem,
+            partner_z=float(others[i, best_mask[i]]),
+            partner_own=float(own[best_mask[i]]),
+            claimed_by=pairs[best_image[i]].stem,
+            claimed_z=float(others[best_image[i], i]),
+            claimed_own=float(own[best_image[i]]),
+            turn=turns[best_turn[i]],
+            turn_z=float(by_turn[best_turn[i], i]),
+        )
+        for i, pair in enumerate(pairs)
+    )

@@ -1,0 +1,55 @@
+"""What a loss becomes inside a graph, where ``fit`` runs it: does it trace, does it drop axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from segdoctor.core.error_line import error_line
+from segdoctor.measures.loss_sheet import Sheet
+
+_PICKING = {"GatherNd": "tf.gather_nd", "GatherV2": "tf.boolean_mask", "DynamicPartition": ""}
+
+
+def graph_facts(
+    value: Callable[[Any, Any, Any], Any], channels: int, form: str, pixel_axes: int = 2
+) -> dict[str, str]:
+    """Trace ``value(y_true, y_pred, sample_weight)`` once.
+
+    Returns
+    -------
+    dict
+        ``"raises_in_graph"`` where it cannot be traced as ``fit`` traces it (Python's ``if`` over
+        tensors, ``.numpy()``); ``"drops_axes_by"``: the function that picks entries by a condition
+        and leaves one long list, as ``tf.gather_nd`` does with one index per entry.
+    """
+    import tensorflow as tf
+
+    sheet = Sheet.draw(channels, (24,) if pixel_axes == 1 else (4, 6), 0)
+    specs = [
+        tf.TensorSpec(array.shape, array.dtype)
+        for array in (np.asarray(sheet.labels(form)), sheet.soft())
+    ]
+    traced = tf.function(lambda y_true, y_pred: value(y_true, y_pred, None), autograph=False)
+    try:
+        graph = traced.get_concrete_function(*specs).graph
+    except Exception as error:  # noqa: BLE001 - a stranger's loss may raise anything
+        return {"raises_in_graph": error_line(error, 300)}
+    for operation in _operations(graph):
+        if operation.type not in _PICKING or not operation.outputs:
+            continue
+        output = operation.outputs[0]
+        if output.dtype.is_floating and output.shape.rank == 1 and output.shape[0] is None:
+            return {"drops_axes_by": _PICKING[operation.type] or "tf.dynamic_partition"}
+    return {}
+
+
+def _operations(graph: Any) -> Iterator[Any]:
+    """The operations of a graph and of the functions it calls."""
+    yield from graph.get_operations()
+    for name in list(getattr(graph, "_functions", {}) or {}):
+        inner = getattr(graph._functions[name], "graph", None)
+        if inner is not None and inner is not graph:
+            yield from inner.get_operations()
