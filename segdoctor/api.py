@@ -26,7 +26,10 @@ def check(
     num_classes: int | None = None,
     ignore_label: int | bool | None = None,
     preprocess: str | None = None,
+    history: Any = None,
+    callbacks: Any = None,
     class_weight: Any = None,
+    validation_data: Any = None,
     epochs: int | None = None,
     steps_per_epoch: int | None = None,
     batch_size: int | None = None,
@@ -71,6 +74,14 @@ def check(
         None: found out; an int: declared; False: there is none.
     preprocess : {"tf", "caffe", "torch", "unit", "none"}, optional
         How the folder's images are scaled; given, it is judged.
+    history : path, dict, pandas frame or Keras History, optional
+        What a training reported epoch by epoch: a CSVLogger or JSON file, or a TensorBoard folder.
+    callbacks : list of callbacks, optional
+        Those given to ``fit``; the keys they watch, their direction and patience are judged.
+    class_weight : dict, optional
+        As given to ``fit``.
+    validation_data : optional
+        As given to ``fit``; None: unknown, False: there is none.
     freeze : int or str, optional
         Freeze the first N layers, all up to a layer's name, all that begin so, or ``"bn"``.
     label_map : str or dict, optional
@@ -116,6 +127,9 @@ def check(
         ignore_label=ignore_label,
         preprocess=preprocess,
         class_weight=class_weight,
+        history=history,
+        callbacks=callbacks,
+        validation_data=validation_data,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         batch_size=batch_size,

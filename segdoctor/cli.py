@@ -25,7 +25,7 @@ _SCAN_OPTIONS = (
 )
 _CHECK_OPTIONS = (
     *("loss", "from_logits", "optimizer", "learning_rate", "freeze", "num_classes"),
-    *("batch_size", "epochs", "keras", "arch", "objects", "trust"),
+    *("batch_size", "epochs", "steps_per_epoch", "history", "keras", "arch", "objects", "trust"),
     *("split", "val_split", "masks", "ignore_label", "label_map", "labels", "preprocess"),
     *("resize", "device", "seed"),
 )
@@ -136,6 +136,10 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--num-classes", type=int, metavar="N")
     run.add_argument("--batch-size", type=int, metavar="N", help="the run's batch size")
     run.add_argument("--epochs", type=int, metavar="N", help="the epochs that are planned")
+    run.add_argument("--steps-per-epoch", type=int, metavar="N", help="batches of one epoch")
+    run.add_argument(
+        "--history", metavar="LOG", help="a CSVLogger or JSON file, or a TensorBoard folder"
+    )
     run.add_argument(
         "--keras", metavar="VERSION", help="the Keras that runs it, where the file does not say"
     )

@@ -14,8 +14,11 @@ def clean(text: object, limit: int = 400) -> str:
     (ESC, OSC, C1), bidirectional overrides and line breaks would otherwise reach the terminal.
     Dropped characters are shown as ``·`` so that two names do not become the same.
     """
+    plain = str(text)
+    if len(plain) <= limit and plain.isascii() and plain.isprintable():
+        return plain
     shown = "".join(
         "·" if unicodedata.category(character) in _DROPPED else character
-        for character in str(text).replace("\n", " ").replace("\t", " ")
+        for character in plain.replace("\n", " ").replace("\t", " ")
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

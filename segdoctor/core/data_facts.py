@@ -78,8 +78,9 @@ class ShapeFacts:
 
     ``edges`` counts the places where neighbours differ by two or more, ``ramps`` the pixels that
     lie strictly between their neighbours on both sides, ``speckles`` those that differ a little
-    from equal neighbours. ``core`` maps each id to its pixels that only have their own kind within
-    three pixels.
+    from their neighbours (of ``speckle_values`` different values). ``core`` maps each id to its
+    pixels that only have their own kind within three pixels. ``borders`` counts the places where two neighbours differ, and ``touches`` maps
+    each id to those that it has a part in.
     """
 
     path: str
@@ -87,6 +88,18 @@ class ShapeFacts:
     ramps: int
     speckles: int
     core: Mapping[int, int] = field(default_factory=dict)
+    borders: int = 0
+    touches: Mapping[int, int] = field(default_factory=dict)
+    speckle_values: int = 0
+
+    def ring(self, histogram: Mapping[int, int], core: float, part: float) -> int | None:
+        """The id that is a thin line around everything else: of its pixels at most the share
+        ``core`` is three pixels inside, and it has its part in ``part`` of all borders."""
+        for label, count in self.touches.items():
+            thin = self.core.get(label, 0) <= core * histogram.get(label, 0)
+            if self.borders and thin and count >= part * self.borders:
+                return label
+        return None
 
 
 @dataclass(frozen=True, slots=True)

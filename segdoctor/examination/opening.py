@@ -22,7 +22,8 @@ class Opened:
     """A model that runs, or the reason why it does not.
 
     ``refused``: the file carries code and needs ``--trust``. ``not_loadable``: what the file
-    names and is not at hand.
+    names and is not at hand. ``unusable`` says why there is no model; ``broken`` that more input
+    from the user would not help.
     """
 
     model: Any = None
@@ -32,6 +33,8 @@ class Opened:
     live: bool = False
     refused: bool = False
     not_loadable: tuple[str, ...] = ()
+    unusable: str = ""
+    broken: bool = False
     notes: tuple[str, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
 
@@ -116,6 +119,7 @@ def _open_live(request: Request) -> Opened:
 
 def _open_file(request: Request, path: str) -> Opened:
     from segdoctor.sources.model_file import open_model_file
+    from segdoctor.sources.model_file.vet import vet
 
     request.say("reading the model file", None, None)
     opened = open_model_file(path)
@@ -134,35 +138,57 @@ def _open_file(request: Request, path: str) -> Opened:
 
         graph = replace(graph, flavour=flavour_of(request.keras))
     found = Opened(facts=facts, graph=graph, compiled=facts.compiled, run=run, notes=facts.notes)
-    running = [item for item in facts.code if item.runs and item.recognised is None]
-    if running and not request.trust:
+    custom = _custom_objects(request)
+    if not request.trust and vet(opened.config, opened.compiled, custom).runs:
         return replace(found, refused=True)
+    if opened.config is None:
+        return _weights_only(request, opened, found)
     need_tensorflow()
     request.say("rebuilding the model", None, None)
-    return _rebuilt(request, opened, found)
+    return _rebuilt(request, opened, found, custom)
 
 
-def _rebuilt(request: Request, opened: Any, found: Opened) -> Opened:
-    from segdoctor.sources.model_file import ModelFileError
-    from segdoctor.sources.model_file.rebuild import rebuild
-
+def _custom_objects(request: Request) -> dict[str, Any]:
+    """The user's own layers and functions: of ``custom_objects`` and of the file of ``objects``."""
     custom = dict(request.custom_objects)
     if request.objects:
         from segdoctor.sources.settings import from_file
 
-        path, _, name = (
-            request.objects.rpartition(":") if ".py:" in request.objects else ("", "", "")
+        loaded = from_file(f"{request.objects}:*")
+        custom |= {name: value for name, value in dict(loaded).items() if callable(value)}
+    return custom
+
+
+def _weights_only(request: Request, opened: Any, found: Opened) -> Opened:
+    from segdoctor.sources.model_file.known_family import family_of, model_of_family
+
+    arch = request.arch or family_of(opened)
+    if arch is None:
+        return replace(
+            found,
+            unusable="the file holds weights and no architecture "
+            "(--arch names one: deeplabv3plus-xception, deeplabv3plus-mobilenetv2)",
         )
-        loaded = from_file(f"{path or request.objects}:{name or '*'}")
-        custom |= {k: v for k, v in dict(loaded).items() if isinstance(v, type) or callable(v)}
+    need_tensorflow()
+    request.say("rebuilding the model", None, None)
+    model, notes = model_of_family(opened, arch)
+    return replace(found, model=model, notes=(*found.notes, *notes))
+
+
+def _rebuilt(request: Request, opened: Any, found: Opened, custom: Mapping[str, Any]) -> Opened:
+    from segdoctor.sources.model_file import ModelFileError
+    from segdoctor.sources.model_file.rebuild import rebuild
+
     try:
         model, notes = rebuild(opened, custom_objects=custom, trust=request.trust)
     except ModelFileError as error:
         if error.reason == "needs trust":
             return replace(found, refused=True)
-        if error.reason == "unreadable":
-            raise
-        return replace(found, not_loadable=(str(error),), notes=(*found.notes, str(error)))
+        if error.reason == "not at hand":
+            return replace(
+                found, not_loadable=opened.facts.not_loadable or (str(error),), unusable=str(error)
+            )
+        return replace(found, unusable=str(error), broken=True)
     return replace(found, model=model, notes=(*found.notes, *notes))
 
 

@@ -42,7 +42,7 @@ def report_of(done: Examination) -> Report:
             fail_on=done.request.fail_on,
             interrupted=done.interrupted,
             refused=done.opened.refused,
-            incomplete=stuck and not verdict.leading_errors(done.findings),
+            incomplete=done.opened.broken or (stuck and not verdict.leading_errors(done.findings)),
         ),
         findings=done.findings,
         outcomes=done.outcomes,
@@ -67,6 +67,8 @@ def _headline(
             "The file carries code that loading it would run: it was not run, and the model was "
             "not examined further. If you trust it, --trust opens it."
         )
+    if done.opened.unusable and not verdict.leading_errors(done.findings):
+        return f"The model was not run: {done.opened.unusable}."
     return verdict.headline_of(done.findings, diagnosis, trials, "run")
 
 

@@ -31,6 +31,9 @@ class Request:
     ignore_label: int | bool | None = None
     preprocess: str | None = None
     class_weight: Any = None
+    history: Any = None
+    callbacks: Any = None
+    validation_data: Any = None
     epochs: int | None = None
     steps_per_epoch: int | None = None
     batch_size: int | None = None

@@ -16,9 +16,10 @@ from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import TrialRun
-from segdoctor.examination import feeding, opening, preparing, recording, settling
+from segdoctor.examination import feeding, opening, preparing, recording, settling, training
 from segdoctor.examination.as_loaded import score_as_loaded
 from segdoctor.examination.request import Request
+from segdoctor.examination.static import without_architecture
 from segdoctor.probes import PROBES, SECOND_PASS
 
 
@@ -39,6 +40,7 @@ class Examination:
         self.findings: tuple[Finding, ...] = ()
         self.proof: Any = None
         self.exam: Any = None
+        self.around: dict[str, object] = {}
         self.facts: dict[str, Any] = {}
         self.as_loaded: dict[str, Any] = {}
         self.notes: list[str] = []
@@ -58,6 +60,10 @@ class Examination:
     def _examine(self) -> None:
         request = self.request
         with self._timed("reading"):
+            self.around = {
+                "history": training.history_of(request),
+                "training": training.training_of(request),
+            }
             if feeding.is_folder(request.data):  # first: it is read in less time than a model
                 self.scan = feeding.scanned(request)
                 self._tell_scan(self.scan)
@@ -67,9 +73,12 @@ class Examination:
             self.opened = opening.open_model(request)
             self.facts.update(self.opened.run)
             self.notes += self.opened.notes
+            self.around["training"] = training.training_of(request, self.opened.model)
             self.trace = self._with_scan(self._static())
         if self.opened.model is None:
-            self._probe(self.trace)
+            if self.opened.unusable:
+                self.notes.append(f"the model was not run: {self.opened.unusable}")
+            self._probe(self._without_a_model())
             return
         opening.need_tensorflow()
         from segdoctor.recorder.snapshot import preserved
@@ -108,13 +117,22 @@ class Examination:
                 "graph": self.opened.graph,
                 "weights": facts.weights,
                 "batch_norms": facts.batch_norms,
+                **without_architecture(facts),
                 "compiled": facts.compiled or Missing(settling.NO_SETTINGS, "--loss, --optimizer"),
                 "declared": self._declared(),
             }
         )
 
+    def _without_a_model(self) -> Trace:
+        """The trace with the reason why nothing was run, for every probe that needs a run."""
+        why = self.opened.unusable or "the file needs --trust"
+        names = {name for probe in PROBES for name, _ in probe.needs()}
+        missing = {name: Missing(f"the model was not run: {why}") for name in names}
+        return Trace({**missing, **self.trace.values})
+
     def _with_scan(self, trace: Trace) -> Trace:
-        return trace if self.scan is None else trace.having(scan=self.scan)
+        known = self.around if self.scan is None else {**self.around, "scan": self.scan}
+        return trace.having(**known)
 
     def _declared(self, **changes: Any) -> Declared:
         request = self.request
@@ -139,6 +157,7 @@ class Examination:
             self.request, self.opened, self.settled, self.scan, self._declared()
         )
         self.run, self.fed, self.knowledge = prepared.run, prepared.fed, prepared.knowledge
+        self.knowledge = replace(self.knowledge, fields={**self.knowledge.fields, **self.around})
         self.facts |= dict(prepared.facts)
         self.notes += prepared.notes
 

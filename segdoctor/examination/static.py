@@ -10,6 +10,7 @@ from segdoctor.core.clean import clean
 from segdoctor.core.engine import examine_all
 from segdoctor.core.explain import explained
 from segdoctor.core.measured import Declared
+from segdoctor.core.model_facts import ModelFacts
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import verdict
 from segdoctor.examination.request import Say
@@ -28,12 +29,14 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
     facts = read_model_file(path)
     trace = _unmeasured().having(
         code=facts.code,
+        not_loadable=facts.not_loadable,
         graph=facts.graph,
         weights=facts.weights,
         batch_norms=facts.batch_norms,
         compiled=facts.compiled or Missing("the file has no compile settings", "--loss"),
         declared=Declared(flavour=facts.graph.flavour, range_declared=False),
     )
+    trace = trace.having(**without_architecture(facts))
     return _report(
         "inspect",
         clean(path),
@@ -47,6 +50,14 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
         seconds=time.perf_counter() - start,
         notes=facts.notes,
     )
+
+
+def without_architecture(facts: ModelFacts) -> dict[str, object]:
+    """What a weights-only file cannot tell: calls, flags, and which layers there should be."""
+    if facts.graph.kind != "weights only":
+        return {}
+    missing = Missing("the file holds weights and no architecture", "--arch")
+    return {"graph": missing, "not_loadable": missing, "batch_norms": missing}
 
 
 def scanned(

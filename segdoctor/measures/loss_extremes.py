@@ -36,7 +36,7 @@ def edge_questions(sheet: Sheet, form: str, scale: Scale) -> Generator[Question,
     """Legal but extreme batches: one class only, saturated right and wrong, one image alone."""
     facts: Facts = {}
     nothing = np.zeros_like(sheet.ids)
-    degree = 1.0 if scale == "probabilities" else 60.0
+    degree = 1.0 if scale == "probabilities" else 100.0
     one = slice(0, 1)
     cases = (
         ("one class only", nothing, sheet.soft()),

@@ -71,7 +71,7 @@ def loss_questions(
     notes.learn((yield from repeat_questions(sheet, form)))
     values = yield from scale_questions(sheet, form)
     scale: Scale = "unknown"
-    if notes.facts.get("deterministic"):
+    if notes.facts.get("deterministic") and notes.accepted:
         scale = read_scale(values, channels, additive=bool(notes.facts.get("additive")))
     asked: Scale = scale
     if scale in ("unknown", "either"):

@@ -29,6 +29,8 @@ def scale_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, dict
         "wrong": sheet.near(0.7, sheet.wrong),
         "one-hot": sheet.near(1.0),
         "beyond": sheet.near(1.3),
+        "wrong one-hot": sheet.near(1.0, sheet.wrong),
+        "wrong push": sheet.push(20.0, sheet.wrong),
         "push 3": sheet.push(3.0),
         "push 20": sheet.push(20.0),
         "push 40": sheet.push(40.0),
@@ -67,7 +69,9 @@ def read_scale(values: Values, channels: int, *, additive: bool = True) -> Scale
         return "unknown"
     outside = [values[name] for name in ("push 3", "push 20", "push 40", "scores")]
     if not all(map(math.isfinite, outside)):
-        return "probabilities"
+        # A sigmoid or softmax written by hand overflows, but is at home at ±3.
+        at_home = math.isfinite(values["push 3"]) and math.isfinite(values["scores"])
+        return "logits" if at_home and values["push 3"] < 0.5 * sure else "probabilities"
     if not values["wrong"] > soft + _SAME * abs(soft):
         return "unknown"  # no worse for being wrong: not a loss that can be read
     span = abs(soft - sure)
@@ -75,7 +79,9 @@ def read_scale(values: Values, channels: int, *, additive: bool = True) -> Scale
         return "unknown"
     margin = _NEGLIGIBLE * span
     if abs(values["push 20"] - sure) <= margin:
-        return "probabilities"
+        # A hinge is content beyond its margin too, but a wrong score costs the more the larger.
+        wrong = values["wrong push"] - sure > 3 * (values["wrong one-hot"] - sure) > 0
+        return "either" if wrong else "probabilities"
     if _sigmoid_inside(values, margin):
         return "logits"
     regression = additive and values["beyond"] > sure + 0.1 * span

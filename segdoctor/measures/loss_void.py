@@ -54,7 +54,11 @@ def _treatment(sheet: Sheet, labels: Array, name: str) -> Generator[Question, An
     if np.any(gradient[sheet.void]):
         return "gradient"
     moved = soft.copy()
-    moved[sheet.void] = np.roll(soft[sheet.void], 1, axis=-1) if sheet.channels > 1 else 0.25
+    # Not a permutation alone: label smoothing counts all channels alike.
+    squared = np.roll(soft[sheet.void], 1, axis=-1) ** 2
+    moved[sheet.void] = (
+        squared / squared.sum(axis=-1, keepdims=True) if sheet.channels > 1 else 0.25
+    )
     other = yield Question(labels, moved, f"{name}, prediction at void changed")
     return "moves the value" if differ(answer.value, other.value) else "ignored"
 

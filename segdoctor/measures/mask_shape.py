@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +24,18 @@ class MaskShape:
     ``12`` of it: what a lossy code leaves around borders.
     ``core``: id → pixels of it that are three pixels or more from any other id; an id of many
     pixels and no core is a thin line.
+    ``borders``: places where two neighbours differ; ``touches``: id → those it has a part in. A
+    thin line with a part in all of them is a ring around everything, as void is.
+    ``speckle_values``: different values among the speckles.
     """
 
     edges: int
     ramps: int
     speckles: int
     core: dict[int, int]
+    borders: int
+    touches: dict[int, int]
+    speckle_values: int
 
 
 def mask_shape(ids: NDArray[np.integer]) -> MaskShape:
@@ -36,18 +43,28 @@ def mask_shape(ids: NDArray[np.integer]) -> MaskShape:
     values = np.asarray(ids)
     if values.dtype.kind != "u" or values.dtype.itemsize > 1:
         values = values.astype(np.int32)
-    edges = ramps = speckles = 0
+    edges = ramps = speckles = borders = 0
+    touches: Counter[int] = Counter()
+    dotted: set[int] = set()
     for lines in (values, np.ascontiguousarray(values.T)):
-        counts = _along(lines)
-        edges, ramps, speckles = edges + counts[0], ramps + counts[1], speckles + counts[2]
-    return MaskShape(edges, ramps, speckles, _cores(values))
+        jumps, between, dots = _along(lines)
+        edges, ramps, speckles = edges + jumps, ramps + between, speckles + len(dots)
+        dotted.update(np.unique(dots).tolist())
+        changed = lines[:, 1:] != lines[:, :-1]
+        borders += int(changed.sum())
+        for side in (lines[:, :-1][changed], lines[:, 1:][changed]):
+            found, times = np.unique(side, return_counts=True)
+            touches.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
+    most = dict(touches.most_common(_MOST_IDS))
+    return MaskShape(edges, ramps, speckles, _cores(values), borders, most, len(dotted))
 
 
-def _along(lines: NDArray[np.integer]) -> tuple[int, int, int]:
-    """``(edges, ramps, speckles)`` along the rows; only pixels beside a change are looked at."""
+def _along(lines: NDArray[np.integer]) -> tuple[int, int, NDArray[np.int32]]:
+    """``(edges, ramps, values of the speckles)`` along the rows; only pixels beside a change are
+    looked at."""
     changes = np.argwhere(lines[:, 1:] != lines[:, :-1])
     if not len(changes):
-        return 0, 0, 0
+        return 0, 0, np.empty(0, np.int32)
     width = lines.shape[1]
     # Each change has a pixel on either side; of each, its two neighbours.
     columns = np.concatenate([changes[:, 1], changes[:, 1] + 1])
@@ -66,7 +83,7 @@ def _along(lines: NDArray[np.integer]) -> tuple[int, int, int]:
     first, second = changes[:, 0], changes[:, 1]
     jump = np.abs(wide[first, second] - wide[first, second + 1]) >= 2
     jump &= ~(ramp[first, second] | ramp[first, second + 1])
-    return int(jump.sum()), int(between.sum()), int((outside & close).sum())
+    return int(jump.sum()), int(between.sum()), here[outside & close]
 
 
 def _cores(values: NDArray[np.integer]) -> dict[int, int]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segdoctor.core.data_facts import AlignmentFacts, PairFit
 from segdoctor.measures.alignment import Fits, fits
-from segdoctor.measures.edges import image_edges, mask_edges
+from segdoctor.measures.edges import Float, image_edges, mask_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,30 @@ def alignment(
         kept.append(pair)
         outlines.append(outline)
         images.append(image_edges(pair.pixels))
+    return judged(kept, images, outlines, total, len(pairs) - len(kept), stopped=stopped)
+
+
+def judged(
+    pairs: Sequence[SmallPair],
+    images: Sequence[Float],
+    outlines: Sequence[Float],
+    total: int,
+    no_outline: int = 0,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+) -> AlignmentFacts | None:
+    """The same from edges that are known: ``images[i]`` and ``outlines[i]`` are ``pairs[i]``'s."""
     found = fits(images, outlines, stopped=stopped)
     if found is None:
         return None
     moved = found.displacement
     return AlignmentFacts(
-        pairs=_pair_fits(kept, found),
+        pairs=_pair_fits(pairs, found),
         total=total,
         mean=float(found.own.mean()),
         chance=found.chance,
-        no_outline=len(pairs) - len(kept),
-        displaced=tuple(kept[i].stem for i in moved.pairs) if moved else (),
+        no_outline=no_outline,
+        displaced=tuple(pairs[i].stem for i in moved.pairs) if moved else (),
         down=moved.down if moved else 0.0,
         right=moved.right if moved else 0.0,
         displaced_chance=moved.chance if moved else 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segdoctor.core.probe import Probe
+from segdoctor.probes.alignment import PairsMisaligned
 from segdoctor.probes.batch_norm import (
     FrozenUsesBatchStatistics,
     TrainableForcedInference,
@@ -15,22 +16,32 @@ from segdoctor.probes.batch_norm_statistics import (
     StatisticsAtDefault,
     StatisticsStale,
 )
+from segdoctor.probes.callbacks import EarlyStopTooEarly, MonitorAbsent, MonitorDirectionWrong
+from segdoctor.probes.class_balance import ClassMissingOrRare
 from segdoctor.probes.dataset import FileUnreadable, PairMissing, PairSizeDiffers
 from segdoctor.probes.freeze_boundary import FreezeSplitsBlock
 from segdoctor.probes.gradient_flow import GradientNotFinite, NoGradientPath
 from segdoctor.probes.gradient_scale import GradientExplodes, GradientVanishes
+from segdoctor.probes.history import NotFiniteAtEpoch, Oscillation, PlateauFromStart
 from segdoctor.probes.ignore_disk import IgnoreLabelUndeclared
 from segdoctor.probes.ignore_label import VoidInsideOneHot, VoidOutOfRange, VoidReachesLoss
+from segdoctor.probes.images import InputDegenerate, OrientationIgnored
 from segdoctor.probes.input_range import InputRangeDiffers
 from segdoctor.probes.label_colours import ColourMapAsLabel, LuminanceAsLabel, ScaledLabels
 from segdoctor.probes.label_encoding import LabelOutOfRange, LabelsConstant, OffByOne
 from segdoctor.probes.labels_as_fed import LabelShapeMismatch, OnehotMalformed, SparseOnehotMismatch
+from segdoctor.probes.learned_prior import LearnedPriorOnly
+from segdoctor.probes.loss_alignment import SilentBroadcast
+from segdoctor.probes.loss_balance import DominatedByOneClass, GradientScaleExtreme
 from segdoctor.probes.loss_contract import (
     LossHasNoGradient,
     LossNotFinite,
     LossRaises,
     PerfectPredictionNotBest,
 )
+from segdoctor.probes.loss_score import MetricUsedAsLoss
+from segdoctor.probes.loss_structure import LossForgetsClasses, LossMixesPixels
+from segdoctor.probes.mask_shape import InterpolatedLabels, LossyMasks
 from segdoctor.probes.model_file import CodeInModelFile, LayerNotLoadable, WeightsNotFinite
 from segdoctor.probes.optimisation import UpdateTooLarge, UpdateTooSmall
 from segdoctor.probes.output_activation import (
@@ -45,6 +56,8 @@ from segdoctor.probes.output_scale import (
     SigmoidWithCategoricalLoss,
     SoftmaxOnSoftmaxLoss,
 )
+from segdoctor.probes.padding import PaddingLabelled
+from segdoctor.probes.splits import SplitsOverlap, ValidationListUsedForTraining
 from segdoctor.probes.trainable_head import NothingToTrain
 from segdoctor.probes.trial import (
     CannotOverfit,
@@ -53,6 +66,8 @@ from segdoctor.probes.trial import (
     OptimizerToBlame,
     TrainingModeOnly,
 )
+from segdoctor.probes.void_dilution import VoidDilutesLoss
+from segdoctor.probes.void_on_disk import VoidAsClass, VoidFolded, VoidLost
 from segdoctor.probes.weights import WeightsNeverLoaded
 
 PROBES: tuple[Probe, ...] = (
@@ -81,23 +96,42 @@ PROBES: tuple[Probe, ...] = (
     PerfectPredictionNotBest(),
     LossHasNoGradient(),
     LossNotFinite(),
+    LossMixesPixels(),
+    LossForgetsClasses(),
+    SilentBroadcast(),
+    GradientScaleExtreme(),
+    DominatedByOneClass(),
+    MetricUsedAsLoss(),
     VoidReachesLoss(),
     VoidInsideOneHot(),
     VoidOutOfRange(),
+    VoidFolded(),
+    VoidAsClass(),
+    PaddingLabelled(),
+    VoidLost(),
     IgnoreLabelUndeclared(),
+    VoidDilutesLoss(),
     SparseOnehotMismatch(),
     LabelShapeMismatch(),
     LabelOutOfRange(),
     ColourMapAsLabel(),
     LuminanceAsLabel(),
+    InterpolatedLabels(),
     ScaledLabels(),
     OffByOne(),
     OnehotMalformed(),
     LabelsConstant(),
+    LossyMasks(),
     PairMissing(),
     FileUnreadable(),
     PairSizeDiffers(),
+    PairsMisaligned(),
+    SplitsOverlap(),
+    ValidationListUsedForTraining(),
     InputRangeDiffers(),
+    InputDegenerate(),
+    ClassMissingOrRare(),
+    OrientationIgnored(),
     NoGradientPath(),
     GradientVanishes(),
     GradientExplodes(),
@@ -105,6 +139,13 @@ PROBES: tuple[Probe, ...] = (
     NothingToTrain(),
     UpdateTooSmall(),
     UpdateTooLarge(),
+    PlateauFromStart(),
+    Oscillation(),
+    EarlyStopTooEarly(),
+    NotFiniteAtEpoch(),
+    MonitorDirectionWrong(),
+    MonitorAbsent(),
+    LearnedPriorOnly(),
 )
 """Probes over the trace alone, in the order of the catalogue."""
 

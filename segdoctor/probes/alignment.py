@@ -70,17 +70,22 @@ class PairsMisaligned(Probe):
         facts = scan.alignment
         if facts is None:
             raise NotExaminedError("fewer than 8 pairs have an outline to compare")
+        yield from self.findings_of(facts)
+
+    def findings_of(self, facts: AlignmentFacts) -> list[Finding]:
+        """The findings of one set of pairs."""
         wrong = self.wrong_pairs(facts)
         turned = self.turned_pairs(facts, {pair.stem for pair in wrong})
-        displaced = self._is_displaced(facts)
+        found = []
         if wrong:
-            yield self._wrong(facts, wrong)
+            found.append(self._wrong(facts, wrong))
         if turned:
-            yield self._turned(facts, turned)
-        if displaced:
-            yield self._displaced(facts)
-        if not (wrong or turned or displaced) and self._nothing_fits(facts):
-            yield self._unaligned(facts)
+            found.append(self._turned(facts, turned))
+        if self._is_displaced(facts):
+            found.append(self._displaced(facts))
+        if not found and self._nothing_fits(facts):
+            found.append(self._unaligned(facts))
+        return found
 
     def wrong_pairs(self, facts: AlignmentFacts) -> list[PairFit]:
         """The pairs that another partner explains, the clearest first."""
@@ -90,6 +95,7 @@ class PairsMisaligned(Probe):
             for pair in facts.pairs
             if self._better(facts, pair, pair.partner_z, pair.partner_own, tries)
             or self._better(facts, pair, pair.claimed_z, pair.claimed_own, tries)
+            or self._exchanged(facts, pair, tries / 2)
         ]
         return sorted(named, key=lambda pair: -pair.gap)
 
@@ -102,6 +108,19 @@ class PairsMisaligned(Probe):
             fit - pair.own >= self.gap
             and rival - fit <= self.rival
             and chance(fit, len(facts.pairs), tries) <= self.chance
+        )
+
+    def _exchanged(self, facts: AlignmentFacts, pair: PairFit, tries: float) -> bool:
+        """Whether two pairs whose masks changed places explain it: the two fits are two
+        independent witnesses of one thing, so their sum counts, over the root of two."""
+        from segdoctor.measures.alignment import chance
+
+        crossed = (pair.partner_z + pair.claimed_z) / 2**0.5
+        straight = (pair.own + pair.partner_own) / 2**0.5
+        return (
+            pair.partner == pair.claimed_by
+            and crossed - straight >= self.gap
+            and chance(crossed, len(facts.pairs), tries) <= self.chance
         )
 
     def turned_pairs(self, facts: AlignmentFacts, wrong: set[str]) -> list[PairFit]:

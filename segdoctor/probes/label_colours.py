@@ -274,6 +274,10 @@ class ScaledLabels(Probe):
                     Evidence("largest value", top, limit, "", values.where),
                     Evidence(f"pixels that {found.what} explains", found.share, None, "share"),
                     Evidence("different values", len(values.histogram), None, "", values.where),
+                    *(
+                        Evidence("such a mask", path, where=path)
+                        for path in (files_with(scan, (top,)) if values.where == ON_DISK else ())
+                    ),
                 ),
                 Fix(words, code, {"labels.scale": factor}),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
@@ -17,6 +18,9 @@ from segdoctor.probes.label_values import (
     ids_in_words,
     label_values,
 )
+
+if TYPE_CHECKING:
+    from segdoctor.measures.palettes import Recognised
 
 _UNKNOWN_CLASSES = "the number of classes is not known (--num-classes or a model would tell)"
 
@@ -43,7 +47,7 @@ class LabelOutOfRange(Probe):
     fine = (
         "The ignore label (255 in Pascal VOC) is left out where it is declared, and a lone 255 or "
         "-1 that no one declared is IGN009. A head with another number of channels than a proper "
-        "class list has ids is OUT008."
+        "class list has ids is OUT008, and ids that run from 1 are LBL008."
     )
     sources = "tensorflow/tensorflow#8484, #5932; divamgupta/image-segmentation-keras#43"
 
@@ -71,7 +75,7 @@ class LabelOutOfRange(Probe):
             raise NotExaminedError(_UNKNOWN_CLASSES)
         for values in places:
             limit = self._class_list(values)
-            if limit is None:
+            if limit is None or OffByOne().shifted(values) is not None:
                 continue
             stray = self._stray(values, limit)
             if stray:
@@ -167,16 +171,13 @@ class OffByOne(Probe):
         declared: Declared | None = None,
         head: HeadFacts | None = None,
     ) -> Iterator[Finding]:
-        from segdoctor.measures.palettes import as_shifted
-
         places = [v for v in label_values(labels, scan, declared, head) if v.kind != "onehot"]
         if places and places[0].classes is None:
             raise NotExaminedError(_UNKNOWN_CLASSES)
         for values in places:
             classes = values.classes or 0
-            void = values.void_or_usual
-            found = as_shifted(values.histogram, classes, void)
-            if found is None or len(found.ids) < self.coverage * classes:
+            found = self.shifted(values)
+            if found is None:
                 continue
             top = values.share_of((float(classes),))
             message = (
@@ -192,10 +193,24 @@ class OffByOne(Probe):
                     Evidence("pixels of class 0", 0.0, None, "share", values.where),
                     Evidence(f"pixels of id {classes}", top, 0.0, "share", values.where),
                     Evidence("largest id", float(classes), classes - 1, "", values.where),
+                    *(
+                        Evidence("a mask of that id", path, where=path)
+                        for path in (
+                            () if values.where == AS_FED else files_with(scan, (float(classes),))
+                        )
+                    ),
                 ),
                 Fix(words, code, {"labels.shift": -1}),
             )
             return
+
+    def shifted(self, values: LabelValues) -> Recognised | None:
+        """The ids as ones that begin at 1, None where they are not."""
+        from segdoctor.measures.palettes import as_shifted
+
+        classes = values.classes or 0
+        found = as_shifted(values.histogram, classes, values.void_or_usual)
+        return found if found and len(found.ids) >= self.coverage * classes else None
 
 
 @dataclass(frozen=True)
@@ -249,7 +264,15 @@ class LabelsConstant(Probe):
             code = "print(np.unique(np.array(Image.open(mask_path)), return_counts=True))"
             yield self.finding(
                 message,
-                (Evidence("classes that occur", len(classes), 2, "classes", values.where),),
+                (
+                    Evidence("classes that occur", len(classes), 2, "classes", values.where),
+                    *(
+                        Evidence("such a mask", path, where=path)
+                        for path in (
+                            () if values.where == AS_FED else files_with(scan, values.histogram)
+                        )
+                    ),
+                ),
                 Fix(words, code),
                 "warning" if chance else None,
             )

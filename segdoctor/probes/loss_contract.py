@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.asked import LossAtShape
+from segdoctor.core.finding import Evidence, Finding, Fix, Plain
 from segdoctor.core.measured import Declared, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
-from segdoctor.probes.loss_settings import need_known_loss
+from segdoctor.probes.loss_settings import DICE_CODE, need_answers, need_known_loss
 
 _STAND_IN = {"loss.stand_in": True}
 _RIGHT = "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)"
@@ -33,6 +34,7 @@ class LossRaises(Probe):
         declared: Declared,
         loss_contract: LossContract | None = None,
         loss_as_run: LossAsRun | None = None,
+        loss_at_shape: LossAtShape | None = None,
     ) -> Iterator[Finding]:
         need_known_loss(declared)
         if loss_as_run is not None:
@@ -41,13 +43,12 @@ class LossRaises(Probe):
             error, where = loss_contract.raises, "small arrays of every layout"
         else:
             raise NotExaminedError("neither the loss nor a batch is at hand (--data would tell)")
-        rare = loss_contract.facts.get("raises_at") if loss_contract is not None else None
-        if not error and rare:
-            where, _, error = str(rare).partition(": ")
-            where = f"a legal small batch ({where})"
+        facts = loss_contract.facts if loss_contract is not None else {}
+        if not error:
+            error, where = _elsewhere(facts, loss_at_shape)
         if not error:
             return
-        cause, words, code = _cause(error)
+        cause, words, code = _cause(error, facts.get("raises_in_graph") == error)
         yield self.finding(
             f"The loss fails on {where}: {error}.{cause}",
             (Evidence("error", error, where=where),),
@@ -55,17 +56,39 @@ class LossRaises(Probe):
         )
 
 
-def _cause(error: str) -> tuple[str, str, str]:
+def _elsewhere(facts: Mapping[str, Plain], at_shape: LossAtShape | None) -> tuple[str, str]:
+    """``(error, where)`` of a loss that bears the batch: in a graph, on other legal batches."""
+    in_graph, rare = facts.get("raises_in_graph"), facts.get("raises_at")
+    if in_graph:
+        return str(in_graph), "the batch inside a graph, which is how fit runs it"
+    if rare:
+        where, _, error = str(rare).partition(": ")
+        return error, f"a legal small batch ({where})"
+    if at_shape is not None and at_shape.raises:
+        where, _, error = at_shape.raises.partition(": ")
+        return error, f"the batch's labels with another prediction ({where})"
+    return "", ""
+
+
+def _cause(error: str, in_graph: bool = False) -> tuple[str, str, str]:
     """What is behind an error text: a sentence, the remedy in words and in code."""
     low = error.lower()
+    if in_graph:
+        return (
+            " It works only eagerly: fit traces the loss once with tensors that hold no numbers "
+            "yet, so .numpy(), float() and Python's if cannot look at them.",
+            "Write it with TensorFlow's or Keras' operations alone (tf.where in the place of if).",
+            "weight = tf.where(tf.reduce_sum(y_true) > 0, 1.0, 0.0)\n"
+            "# to look into it meanwhile: model.compile(…, run_eagerly=True)",
+        )
     axis = "reduction dimension" in low or "axis" in low or "dimension" in low
     if axis and ("1 dimension" in low or "rank 1" in low or "out of bounds" in low):
         return (
-            " An earlier step (tf.gather_nd, tf.boolean_mask, reshape) flattened (B, H, W, C) to "
-            "one long list: the axes that the formula sums over are gone.",
-            "Leave the shape as it is and mask by multiplication.",
-            "valid = tf.cast(y_true != 255, y_pred.dtype)\n"
-            "overlap = tf.reduce_sum(valid * y_true * y_pred, axis=(0, 1, 2))   # (C,)",
+            " An earlier step (tf.gather_nd, tf.boolean_mask, reshape) laid (B, H, W, C) out as "
+            "one long list: the axes that the formula sums over are gone. Summing without an axis "
+            "would run, and make one number of all pixels and classes.",
+            "Leave the shape as it is, mask by multiplication, and sum over the pixels.",
+            DICE_CODE,
         )
     if "label value" in low or "valid range" in low:
         return (
@@ -99,10 +122,16 @@ class PerfectPredictionNotBest(Probe):
 
     def examine(self, declared: Declared, loss_contract: LossContract) -> Iterator[Finding]:
         need_known_loss(declared)
+        need_answers(loss_contract, "best_is_label")
         facts = loss_contract.facts
-        if facts.get("best_is_label") is None or not facts.get("deterministic", True):
-            raise NotExaminedError("the loss gave no comparable values on small arrays")
-        if facts["best_is_label"] or not facts.get("label_sensitive", True):
+        if not facts.get("deterministic", True):
+            raise NotExaminedError("the loss gives another value when it is asked again")
+        deaf = str(facts.get("deaf_forms", "")).split()
+        if not facts.get("label_sensitive", True) and ("BHWC" in deaf or "BHW1" in deaf):
+            if facts.get("has_gradient"):
+                yield self._deaf(loss_contract)
+            return
+        if facts["best_is_label"]:
             return
         wrong, right = facts.get("lowest_wrong"), facts.get("lowest_right")
         yield self.finding(
@@ -113,6 +142,23 @@ class PerfectPredictionNotBest(Probe):
                 Evidence("least loss of a right prediction", right, where="small arrays"),
             ),
             Fix("Turn the sign, or minimise 1 - score.", "return 1.0 - dice", _STAND_IN),
+        )
+
+    def _deaf(self, contract: LossContract) -> Finding:
+        facts = contract.facts
+        wrong, right = facts.get("lowest_wrong"), facts.get("lowest_right")
+        return self.finding(
+            "The loss does not compare a pixel's prediction with that pixel's label: with other "
+            "labels its gradient does not change where the labels did.",
+            (
+                Evidence("label layouts that it understands", "none", "one", where=contract.name),
+                Evidence("least loss of a wrong prediction", wrong, right, where="small arrays"),
+            ),
+            Fix(
+                "Use y_true at the same pixel and the same class as y_pred.",
+                "per_pixel = -tf.reduce_sum(y_true * tf.math.log(y_pred + 1e-7), axis=-1)",
+                _STAND_IN,
+            ),
         )
 
 
@@ -192,18 +238,27 @@ class LossNotFinite(Probe):
         declared: Declared,
         loss_contract: LossContract,
         loss_as_run: LossAsRun | None = None,
+        loss_at_shape: LossAtShape | None = None,
     ) -> Iterator[Finding]:
         need_known_loss(declared)
         case = loss_contract.facts.get("not_finite")
         broken = loss_as_run is not None and not loss_as_run.raises and not loss_as_run.finite
-        if not case and not broken:
+        at_shape = loss_at_shape.not_finite if loss_at_shape is not None else ""
+        if not (case or broken or at_shape):
             return
         where = "the batch" if broken else f"a legal small batch ({case})"
         evidence = []
+        if at_shape and loss_at_shape is not None:
+            where = where if broken or case else f"the batch's labels ({at_shape})"
+            shape = f"{at_shape}, {loss_at_shape.shape}, {loss_at_shape.dtype}"
+            evidence.append(Evidence("first case at the batch's shape and type", shape, "none"))
         if case:
             evidence.append(Evidence("first case that is not finite", str(case), "none"))
         if loss_as_run is not None and broken:
             evidence.append(Evidence("loss of the batch", str(loss_as_run.value), "a number"))
+        # One of Keras' own that breaks at probabilities of exactly 0 or 1 alone is no one's slip.
+        rare = bool(loss_contract.facts.get("stock")) and not broken
+        extreme = all("saturated" in str(name) for name in (case, at_shape) if name)
         yield self.finding(
             f"The loss or its gradient is NaN or infinite on {where}.",
             evidence,
@@ -212,4 +267,5 @@ class LossNotFinite(Probe):
                 "tf.math.log(tf.maximum(p, 1e-7)); tf.math.divide_no_nan(a, b)",
                 _STAND_IN,
             ),
+            "warning" if rare and extreme else None,
         )

@@ -10,6 +10,16 @@ _TAKES_FROM_LOGITS = {
     *("binarycrossentropy", "bce", "binaryfocalcrossentropy", "crossentropy"),
     *("categoricalcrossentropy", "categoricalfocalcrossentropy", "sparsecategoricalcrossentropy"),
 }
+DICE_CODE = (
+    "def dice_loss(y_true, y_pred):                  # (B, H, W, C); void rows hold 255\n"
+    "    valid = tf.cast(tf.reduce_all(y_true <= 1, axis=-1, keepdims=True), y_pred.dtype)\n"
+    "    y_true, y_pred = valid * y_true, valid * y_pred     # masked: the shape stays\n"
+    "    overlap = tf.reduce_sum(y_true * y_pred, axis=(0, 1, 2))               # (C,)\n"
+    "    total = tf.reduce_sum(y_true + y_pred, axis=(0, 1, 2))                 # (C,)\n"
+    "    return 1 - tf.reduce_mean((2 * overlap + 1) / (total + 1))"
+)
+"""A Dice loss that keeps the axes, with void masked."""
+
 _SPARSE = frozenset({"sparsecategoricalcrossentropy"})
 
 
@@ -25,6 +35,25 @@ def need_known_loss(declared: Declared) -> None:
             "the file has no compile settings, and a right loss stands in "
             "(--loss … --from-logits/--probabilities would tell)"
         )
+
+
+def need_answers(contract: LossContract, fact: str) -> None:
+    """
+    Raises
+    ------
+    NotExaminedError
+        The loss was not asked for ``fact``: it refused all questions, or took too long.
+    """
+    if fact in contract.facts:
+        return
+    if contract.raises:
+        raise NotExaminedError(f"the loss refuses the questions: {contract.raises}")
+    missed = contract.facts.get("unasked")
+    if missed:
+        raise NotExaminedError(
+            f"the loss takes so long that {missed} questions could not be asked of it"
+        )
+    raise NotExaminedError("the loss gave no comparable values on small arrays")
 
 
 def need_own_labels(declared: Declared) -> None:

@@ -98,6 +98,8 @@ def ask_loss(
     facts = dict(contract.facts) | {"seconds": seconds, "pixel_axes": layout.pixel_axes}
     if hasattr(loss, "update_state") and hasattr(loss, "result"):
         facts["metric_object"] = True
+    if _is_of_keras(loss):
+        facts["stock"] = True
     if contract.forms and not ask.stuck:
         form = str(contract.facts.get("asked_form"))
         facts |= graph_facts(_value_of(loss, flavour, layout), channels, form, layout.pixel_axes)
@@ -131,6 +133,15 @@ def single(loss: Any) -> Any:
     while isinstance(loss, (list, tuple, dict)) and len(loss) == 1:
         loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
     return loss
+
+
+def _is_of_keras(loss: Any) -> bool:
+    """Whether the loss is one of Keras' own: a name, a function, an object."""
+    if isinstance(loss, str):
+        return True
+    inner = getattr(loss, "fn", loss)
+    module = getattr(inner, "__module__", "") or type(inner).__module__
+    return module.partition(".")[0] in ("keras", "tf_keras")
 
 
 def _value_of(loss: Any, flavour: str, layout: Layout) -> Callable[[Any, Any, Any], Any]:

@@ -213,7 +213,13 @@ def _moved_by_void(asked: _Asked, y: Any, void: NDArray[np.bool_], value: float)
     changed = rows.reshape(-1, rows.shape[-1]).copy()
     probabilities = asked.outputs.keras_logits is None and 0 <= source.min() <= source.max() <= 1
     if asked.channels > 1:
-        changed[void] = np.roll(changed[void], 1, axis=-1)
+        # Not a permutation alone: label smoothing counts all channels alike.
+        rolled = np.roll(changed[void], 1, axis=-1)
+        if probabilities:
+            squared = rolled.astype(np.float64) ** 2 + 1e-9
+            changed[void] = squared / squared.sum(axis=-1, keepdims=True)
+        else:
+            changed[void] = 1.5 * rolled + 0.5 * np.arange(asked.channels) / asked.channels
     else:
         changed[void] = 1 - changed[void] if probabilities else -changed[void] + 1
     moved = np.moveaxis(changed.reshape(rows.shape), -1, asked.class_axis)

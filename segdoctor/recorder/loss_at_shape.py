@@ -114,9 +114,12 @@ def ask_at_shape(
     ask = Clerk(_answering(loss, page), QUESTION_LIMIT_S, TOTAL_LIMIT_S)
     answers: dict[str, Answer] = {}
     gradients: dict[str, Float] = {}
+    bad = ""
     background = int(np.bincount(page.ids[page.valid], minlength=1).argmax())
     for question in _questions(page, background):
         answer = ask(question)
+        if not bad and not question.other and _broken(answer):
+            bad = answer.question
         if answer.gradient is not None and question.name in ("undecided", "other labels"):
             gradients[question.name] = np.asarray(answer.gradient)
         answers[question.name] = Answer(
@@ -125,8 +128,7 @@ def ask_at_shape(
     ask.dismiss()
     values = {name: answer.value for name, answer in answers.items()}
     total, shares = _shares(page, gradients.get("undecided"))
-    legal = [a for a in answers.values() if a.question != "other labels" and a.asked]
-    bad = next((a.question for a in legal if _broken(a)), "")
+    legal = (a for a in answers.values() if a.question != "other labels" and a.asked)
     failed = next((a for a in legal if a.error), None)
     return LossAtShape(
         shape=head.shape,
@@ -195,7 +197,7 @@ def _other_labels(y: Any, labels: LabelFacts, head: HeadFacts, valid: NDArray[np
 
 
 def _questions(page: _Page, background: int) -> Iterator[_Question]:
-    sure, beyond = (6.0, 60.0) if page.logits else (0.98, 1.0)
+    sure, beyond = (6.0, 100.0) if page.logits else (0.98, 1.0)
     wrong = (page.ids + 1) % max(page.head.channels, 2)
     yield _Question("undecided", page.undecided())
     if page.other_y is not None:

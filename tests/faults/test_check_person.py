@@ -73,8 +73,8 @@ def test_softmax_and_a_resize_behind_the_logits(
 
     model = loaded(person_model)
     logits = model.get_layer("custom_logits_semantic").output
-    small = keras.layers.Activation("softmax")(logits)
-    big = keras.layers.Resizing(513, 513, interpolation="bilinear")(small)
+    small = keras.layers.Activation("softmax", name="softmax")(logits)
+    big = keras.layers.Resizing(513, 513, interpolation="bilinear", name="big")(small)
     model = keras.Model(model.inputs, big)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
     model.compile(keras.optimizers.Adam(1e-3), loss)

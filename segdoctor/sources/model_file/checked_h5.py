@@ -13,6 +13,7 @@ import numpy as np
 
 from segdoctor.measures.weight_statistics import block_slices
 from segdoctor.sources.model_file.errors import ModelFileError
+from segdoctor.sources.model_file.recognise import FileKind
 
 _MAX_MEMBERS = 100_000
 _MAX_ATTRIBUTE = 64 << 20
@@ -80,9 +81,12 @@ class CheckedH5:
             raise self.refuse(f"a damaged attribute {name!r} ({error})") from None
         return value[()] if value.ndim == 0 else value
 
-    def text_attribute(self, path: str, name: str) -> str | bytes | None:
+    def text(self, path: str, name: str) -> str | None:
+        """The attribute, if it is a text."""
         value = self.attribute(path, name)
-        return value if isinstance(value, str | bytes) else None
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        return value if isinstance(value, str) else None
 
     def name_list(self, path: str, name: str) -> list[str]:
         """A list of names, which Keras splits into ``name0, name1, …`` beyond 64 KB."""
@@ -108,7 +112,9 @@ class CheckedH5:
         try:
             self._check(found, path)
             return StoredArray(found, self)
-        except (OSError, RuntimeError, TypeError, OverflowError) as error:
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, ModelFileError):
+                raise
             raise self.refuse(f"a damaged data set at {path} ({error})") from None
 
     def read(self, path: str) -> Any:
@@ -241,3 +247,21 @@ def opened_h5(path: Path, source: Path | BinaryIO, size: int) -> Iterator[Checke
         raise ModelFileError(path, f"a damaged HDF5 file ({text})", "save it again") from None
     with file:
         yield CheckedH5(file, path, size)
+
+
+@contextmanager
+def weights_file(path: Path, kind: FileKind) -> Iterator[CheckedH5 | None]:
+    """The checked HDF5 file with the weights; None where a ``.keras`` file has none."""
+    if kind == "h5":
+        with opened_h5(path, path, path.stat().st_size) as file:
+            yield file
+        return
+    from segdoctor.sources.model_file.keras_zip import weights_stream
+
+    with weights_stream(path) as found:
+        if found is None:
+            yield None
+            return
+        stream, size = found
+        with opened_h5(path, stream, size) as file:
+            yield file

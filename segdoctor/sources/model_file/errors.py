@@ -28,9 +28,10 @@ class ModelFileError(UserError):
         expected: str = READABLE,
         reason: Literal["unreadable", "needs trust", "not at hand", "not rebuilt"] = "unreadable",
     ) -> None:
-        advice = f"; {clean(advice)}" if advice else ""
+        told = f"; {clean(advice)}" if advice else ""
         super().__init__(
             f"{clean(Path(path).name)}: expected {clean(expected)}, received {clean(received)}"
-            f"{advice}"
+            f"{told}"
         )
         self.reason = reason
+        self.parts = (received, advice, expected, reason)

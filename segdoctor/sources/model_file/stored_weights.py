@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from segdoctor.measures.graph_config import layer_configs, layer_name, model_kind
 from segdoctor.sources.model_file.checked_h5 import CheckedH5
+from segdoctor.sources.model_file.opened import StoredWeight
 from segdoctor.sources.model_file.variable_names import canonical_name, variable_names
 
 _MAX_DEPTH = 50
 _MAX_WEIGHTS = 200_000
 # Containers of layers in the trees of Keras 3 and of the first .keras files (TF 2.12, 2.13).
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies", "_layers")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredWeight:
-    """One stored array. ``layer`` is the layer's full path, ``name`` that of the variable,
-    ``path`` where it lies in the file."""
-
-    layer: str
-    name: str
-    path: str
 
 
 def weights_in_h5(file: CheckedH5, root: str, config: Any) -> list[StoredWeight]:
@@ -173,7 +163,7 @@ def _layer(
 def _unknown(
     file: CheckedH5, group: str, member: str, prefix: str, found: list[StoredWeight], depth: int
 ) -> None:
-    named = file.text_attribute(f"{group}/vars", "name")
+    named = file.text(f"{group}/vars", "name")
     path = prefix + (named if isinstance(named, str) else member)
     if any(file.names(f"{group}/{name}") for name in _CONTAINERS):
         _model(file, group, None, f"{path}/", found, depth + 1)

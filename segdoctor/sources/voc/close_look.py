@@ -95,4 +95,13 @@ def picture_facts(
 def shape_facts(path: str, ids: NDArray[np.integer]) -> ShapeFacts:
     """How the ids of a mask lie."""
     shape = mask_shape(ids)
-    return ShapeFacts(path, shape.edges, shape.ramps, shape.speckles, shape.core)
+    return ShapeFacts(
+        path,
+        shape.edges,
+        shape.ramps,
+        shape.speckles,
+        shape.core,
+        shape.borders,
+        shape.touches,
+        shape.speckle_values,
+    )

@@ -35,15 +35,16 @@ def read_mask(path: str, *, limit: int = LIMIT_PIXELS) -> MaskFacts:
     """
     quick = _quick(path, limit)
     if quick is not None:
-        histogram = quick.histogram()
-        palette = quick.mode == "P" and _has_voc_palette(quick.palette, histogram)
-        return MaskFacts(path, quick.mode, quick.size, histogram, {}, palette)
+        return _quick_facts(path, quick)
     with opened_image(path, limit=limit) as image:
         return _facts(path, image)
 
 
 def look_at_mask(path: str, *, limit: int = LIMIT_PIXELS) -> tuple[MaskFacts, NDArray[np.integer]]:
     """The same, and the ids (H, W); of a colour mask its luminance."""
+    quick = _quick(path, limit)
+    if quick is not None:
+        return _quick_facts(path, quick), quick.ids()
     with opened_image(path, limit=limit) as image:
         facts = _facts(path, image)
         if image.mode in _COLOUR:
@@ -58,6 +59,12 @@ def _quick(path: str, limit: int) -> QuickMask | None:
         if not start.startswith(b"\x89PNG"):
             return None
         return quick_mask(start + file.read(LARGEST_FILE), limit)
+
+
+def _quick_facts(path: str, quick: QuickMask) -> MaskFacts:
+    histogram = quick.histogram()
+    palette = quick.mode == "P" and _has_voc_palette(quick.palette, histogram)
+    return MaskFacts(path, quick.mode, quick.size, histogram, {}, palette)
 
 
 def _facts(path: str, image: Image.Image) -> MaskFacts:

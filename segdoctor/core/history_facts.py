@@ -1,0 +1,57 @@
+"""What a training reported epoch by epoch, and the callbacks that watched it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFacts:
+    """The curves of one training.
+
+    ``series`` maps a key as training reports it (``"loss"``, ``"val_mean_iou"``) to one value an
+    epoch, NaN where an epoch has none. ``epochs`` are the epochs' numbers as they were written.
+    """
+
+    source: str
+    epochs: tuple[int, ...]
+    series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFacts:
+    """A callback that watches a key.
+
+    ``direction`` is what it really does: ``"min"``, ``"max"``, ``"raises"`` (Keras 3 cannot tell
+    by itself and fit stops with an error) or ``"unknown"``. ``mode`` is what the user wrote.
+    """
+
+    kind: str  # "EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"
+    monitor: str
+    mode: str = "auto"
+    direction: str = "unknown"
+    patience: int | None = None
+    min_delta: float = 0.0
+    factor: float | None = None
+    min_rate: float = 0.0
+    restores: bool | None = None
+    saves_best: bool | None = None
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is known of the training around the model.
+
+    ``validation``: True (there is some), False (there is none), None (unknown). ``reported`` are
+    the keys that the compiled metrics will report, without ``val_``; empty where unknown.
+    """
+
+    validation: bool | None = None
+    reported: tuple[str, ...] = ()
+    callbacks: tuple[CallbackFacts, ...] | None = None

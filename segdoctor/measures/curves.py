@@ -1,0 +1,193 @@
+"""Arithmetic of training curves: trend, noise, which way is better, how patience fares on them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FALLS = re.compile(r"loss|err|mse|mae|rmse|entropy|divergence|distance|hausdorff|perplex|nll")
+_RISES = re.compile(
+    r"acc|iou|io_u|jaccard|dice|f1|f_?score|precision|recall|auc|overlap|kappa|sensitivity|specif"
+)
+
+
+def better(name: str) -> str:
+    """``"min"`` or ``"max"``: which way a key is better by its name; ``""`` where it is not told.
+
+    ``dice_loss`` falls, ``dice_coef`` rises: a word for a loss anywhere in the name wins.
+    """
+    plain = name.lower().removeprefix("val_")
+    if _FALLS.search(plain):
+        return "min"
+    return "max" if _RISES.search(plain) else ""
+
+
+def is_iou(name: str) -> bool:
+    return re.search(r"iou|io_u|jaccard", name.lower()) is not None and better(name) == "max"
+
+
+def is_accuracy(name: str) -> bool:
+    return "acc" in name.lower() and better(name) == "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The shape of one curve, its last values left out from the first non-finite one on.
+
+    ``level`` is the median, ``first`` and ``last`` the medians of the first and last third,
+    ``noise`` the spread of the values around a running line (so that a smooth fall has none),
+    ``turns`` the share of places where the curve changes direction.
+    """
+
+    length: int
+    level: float
+    first: float
+    last: float
+    noise: float
+    turns: float
+
+    @property
+    def fall(self) -> float:
+        return self.first - self.last
+
+
+def shape_of(values: Sequence[float]) -> Shape | None:
+    """The shape of a curve; None for fewer than three finite values."""
+    y = finite_part(values)
+    if len(y) < 3:
+        return None
+    third = max(len(y) // 3, 1)
+    steps = np.diff(y)
+    signs = np.sign(steps[steps != 0])
+    turns = float(np.mean(signs[1:] != signs[:-1])) if len(signs) > 1 else 0.0
+    # Second differences know no trend: of pure noise s they have a spread of s·sqrt(6).
+    noise = float(np.sqrt(np.mean(np.diff(y, 2) ** 2) / 6.0)) if len(y) > 2 else 0.0
+    return Shape(
+        length=len(y),
+        level=float(np.median(y)),
+        first=float(np.median(y[:third])),
+        last=float(np.median(y[-third:])),
+        noise=noise,
+        turns=turns,
+    )
+
+
+def finite_part(values: Sequence[float]) -> NDArray[np.float64]:
+    """The values up to the first that is not finite, gaps before it left out."""
+    y = np.asarray(values, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(y))
+    if len(bad) and np.isfinite(y[bad[0] :]).any():
+        return y[np.isfinite(y)]  # a gap: a key that is not reported in every epoch
+    return y[: bad[0]] if len(bad) else y
+
+
+def first_not_finite(values: Sequence[float]) -> int | None:
+    """The place from which on no value is finite any more; None if the curve ends finite.
+
+    A key that is missing in the first epochs, or in some, is a gap and no fault.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    good = np.flatnonzero(np.isfinite(y))
+    if len(y) == 0 or len(good) == len(y):
+        return None
+    last = int(good[-1]) if len(good) else -1
+    return last + 1 if last + 1 < len(y) else None
+
+
+def early_stops(
+    values: Sequence[float],
+    *,
+    direction: str,
+    patience: int,
+    min_delta: float = 0.0,
+    epochs: int,
+    draws: int = 400,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """How a patience fares on this curve's own trend and noise.
+
+    The curve is taken as a straight line through its second half (or all of it, where it is
+    short) plus noise of its own size; ``draws`` such curves of ``epochs`` epochs are made and the
+    callback is played on each.
+
+    Returns
+    -------
+    share : of the draws that are stopped before the last epoch.
+    median : epoch of the stop over these, ``epochs`` where there is none.
+    """
+    y = finite_part(values)
+    shape = shape_of(values)
+    if shape is None:
+        return 0.0, float(epochs)
+    if direction == "max":
+        y = -y
+    slope = _slope(y)
+    random = np.random.default_rng(seed)
+    time = np.arange(epochs)
+    stops = []
+    for _ in range(draws):
+        drawn = slope * time + random.normal(0.0, shape.noise, epochs)
+        stops.append(_stop(drawn, patience, abs(min_delta)))
+    early = [stop for stop in stops if stop < epochs]
+    return len(early) / draws, float(np.median(early)) if early else float(epochs)
+
+
+def trend(values: Sequence[float]) -> float:
+    """Change in an epoch, by the median of the slopes between all pairs (Theil–Sen)."""
+    return _slope(finite_part(values))
+
+
+def _slope(y: NDArray[np.float64]) -> float:
+    if len(y) < 2:
+        return 0.0
+    rows, columns = np.triu_indices(len(y), 1)
+    return float(np.median((y[columns] - y[rows]) / (columns - rows)))
+
+
+def _stop(values: NDArray[np.float64], patience: int, min_delta: float) -> int:
+    """Number of epochs after which Keras' EarlyStopping (``mode="min"``) ends."""
+    best, waited = math.inf, 0
+    for place, value in enumerate(values):
+        if value < best - min_delta:
+            best, waited = value, 0
+            continue
+        waited += 1
+        if waited >= patience and place > 0:
+            return place + 1
+    return len(values)
+
+
+def replayed_rate(
+    values: Sequence[float],
+    *,
+    direction: str,
+    rate: float,
+    factor: float,
+    patience: int,
+    min_delta: float,
+    min_rate: float,
+) -> list[float]:
+    """The learning rate in each epoch that ReduceLROnPlateau makes of a curve."""
+    best, waited, rates = math.inf, 0, []
+    for value in np.asarray(values, dtype=np.float64):
+        rates.append(rate)
+        signed = -value if direction == "max" else value
+        if signed < best - abs(min_delta):
+            best, waited = signed, 0
+            continue
+        waited += 1
+        if waited >= patience:
+            rate, waited = max(rate * factor, min_rate), 0
+    return rates
+
+
+def entropy(counts: Sequence[float]) -> float:
+    """Entropy of the class frequencies in nats: the cross-entropy of a net that knows only them."""
+    share = np.asarray(counts, dtype=np.float64)
+    share = share[share > 0] / max(share.sum(), 1e-300)
+    return float(-(share * np.log(share)).sum())

@@ -1,0 +1,283 @@
+"""HIST003, HIST005, HIST006: callbacks that stop, slow down or save by the wrong sign."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.history_facts import CallbackFacts, HistoryFacts, Training
+from segdoctor.core.measured import Declared
+from segdoctor.core.probe import NotExaminedError, Probe
+
+_DOES = {
+    "EarlyStopping": "stops the training while the model gets better, and keeps the worst weights",
+    "ReduceLROnPlateau": "lowers the learning rate while the model gets better",
+    "ModelCheckpoint": "keeps the worst model",
+}
+
+
+def _given(training: Training) -> tuple[CallbackFacts, ...]:
+    if training.callbacks is None:
+        raise NotExaminedError("no callbacks were given (callbacks= would tell)")
+    return training.callbacks
+
+
+@dataclass(frozen=True)
+class EarlyStopTooEarly(Probe):
+    code = "HIST003"
+    how = (
+        "The monitored curve gives a trend and a noise. 400 curves of this trend and noise are "
+        "drawn, as long as the run was planned, and the callback is played on each: how many are "
+        "stopped though they still get better."
+    )
+    why = "A patience shorter than the noise ends the run by chance: at epoch 7 of 20, and again."
+    fix = "A patience of several times the noise's length, or a fixed schedule."
+    fine = "A curve that has stopped getting better: there early stopping does its work."
+    sources = "FAULTS CB-02; the question's own run (stops at epoch 7 or 8)"
+
+    stopped: float = field(
+        default=0.5, metadata={"doc": "share of the drawn curves that are stopped too early"}
+    )
+    rising: float = field(
+        default=1.0,
+        metadata={"doc": "gain that the trend promises in the planned epochs, in spreads of noise"},
+    )
+    planned: int = field(
+        default=50, metadata={"doc": "epochs that are taken as planned where it is not known"}
+    )
+    fewest: int = field(default=5, metadata={"doc": "epochs of the curve needed to judge"})
+
+    def examine(
+        self, training: Training, history: HistoryFacts, declared: Declared
+    ) -> Iterator[Finding]:
+        watching = [
+            callback
+            for callback in _given(training)
+            if callback.kind in ("EarlyStopping", "ReduceLROnPlateau")
+            and callback.patience is not None
+        ]
+        judged = 0
+        for callback in watching:
+            values = history.series.get(callback.monitor)
+            if values is None or callback.direction not in ("min", "max"):
+                continue
+            if len(values) >= self.fewest:
+                judged += 1
+                yield from self._one(callback, values, declared.epochs or self.planned)
+        if watching and not judged:
+            raise NotExaminedError("the history has too little of the key that is watched")
+
+    def _one(
+        self, callback: CallbackFacts, values: Sequence[float], epochs: int
+    ) -> Iterator[Finding]:
+        from segdoctor.measures.curves import better, early_stops, shape_of, trend
+
+        shape = shape_of(values)
+        wanted = better(callback.monitor)
+        if shape is None or (wanted and wanted != callback.direction):
+            return  # watched with the wrong sign: that is HIST005
+        slope = trend(values)
+        gain = -slope if callback.direction == "min" else slope
+        patience = callback.patience or 0
+        if gain * epochs <= self.rising * shape.noise or gain <= 0.0:
+            return
+        share, median = early_stops(
+            values,
+            direction=callback.direction,
+            patience=patience,
+            min_delta=callback.min_delta,
+            epochs=epochs,
+        )
+        if share <= self.stopped:
+            return
+        enough = self._enough(callback, values, epochs)
+        slows = callback.kind == "ReduceLROnPlateau"
+        does = "lowers the learning rate" if slows else "stops"
+        yield self.finding(
+            f"{callback.kind}(patience={patience}) on {callback.monitor} {does} by chance: with "
+            f"this curve's noise it acts in {share:.0%} of the cases before the planned {epochs} "
+            f"epochs, as a rule at epoch {median:.0f}, while {callback.monitor} still gets better.",
+            (
+                Evidence("patience", patience, enough, "epochs", callback.monitor),
+                Evidence("drawn curves that are stopped too early", _round(share), self.stopped),
+                Evidence("gain of the trend in an epoch", _round(gain)),
+                Evidence("noise between epochs", _round(shape.noise)),
+            ),
+            Fix(
+                f"Give it a patience of {enough} epochs or more, keep the best weights, and plan "
+                "the end with a learning-rate schedule.",
+                f'keras.callbacks.{callback.kind}("{callback.monitor}", patience={enough}'
+                + (")" if slows else ", restore_best_weights=True)"),
+            ),
+        )
+
+    def _enough(self, callback: CallbackFacts, values: Sequence[float], epochs: int) -> int:
+        """The shortest patience with which no more than a tenth are stopped early."""
+        from segdoctor.measures.curves import early_stops
+
+        patience = max(callback.patience or 1, 1)
+        while patience < epochs:
+            patience = min(int(patience * 1.5) + 1, epochs)
+            share, _ = early_stops(
+                values,
+                direction=callback.direction,
+                patience=patience,
+                min_delta=callback.min_delta,
+                epochs=epochs,
+                draws=100,
+            )
+            if share <= 0.1:
+                break
+        return patience
+
+
+@dataclass(frozen=True)
+class MonitorDirectionWrong(Probe):
+    code = "HIST005"
+    how = (
+        "The direction in which each callback really goes (of mode='auto': what this Keras makes "
+        "of the name or the metric) is set against the way the key is better: by its name, else "
+        "by which way it went while the loss fell."
+    )
+    why = (
+        "Keras 2 minimises every key without 'acc' in its name: EarlyStopping('val_mean_iou') "
+        "stops when the IoU rises, and ModelCheckpoint saves the worst epoch."
+    )
+    fix = "Say mode='max' for IoU, Dice and accuracy, mode='min' for losses."
+    fine = "dice_loss and other losses with the name of a score: they fall."
+    sources = "keras-team/keras#18798; keras-team/tf-keras#253; tensorflow/tensorflow#44509"
+
+    agree: float = field(
+        default=0.8,
+        metadata={"doc": "rank correlation with the loss that tells an unknown key's direction"},
+    )
+
+    def examine(self, training: Training, history: HistoryFacts | None = None) -> Iterator[Finding]:
+        from segdoctor.measures.curves import better
+
+        for callback in _given(training):
+            wanted, by = better(callback.monitor), "its name"
+            if not wanted and history is not None:
+                wanted, by = self._seen(history, callback.monitor), "the curve beside the loss"
+            if callback.direction == "raises":
+                yield self._raises(callback, wanted or "max")
+            elif wanted and callback.direction in ("min", "max") and wanted != callback.direction:
+                yield self._wrong(callback, wanted, by)
+
+    def _wrong(self, callback: CallbackFacts, wanted: str, by: str) -> Finding:
+        verb = {"min": "minimises", "max": "maximises"}[callback.direction]
+        return self.finding(
+            f'{callback.kind}("{callback.monitor}", mode="{callback.mode}") {verb} '
+            f"{callback.monitor}, which is better the {_higher(wanted)} it is: it "
+            f"{_DOES[callback.kind]}.",
+            (
+                Evidence(
+                    "direction of the callback", callback.direction, wanted, "", callback.kind
+                ),
+                Evidence("direction told by", by),
+            ),
+            _mode_fix(callback, wanted),
+        )
+
+    def _raises(self, callback: CallbackFacts, wanted: str) -> Finding:
+        return self.finding(
+            f'{callback.kind}("{callback.monitor}", mode="{callback.mode}"): this Keras cannot '
+            f"tell whether {callback.monitor} is better high or low, and fit stops with an error "
+            "at the end of the first epoch.",
+            (Evidence("mode", callback.mode, wanted, "", callback.kind),),
+            _mode_fix(callback, wanted),
+        )
+
+    def _seen(self, history: HistoryFacts, key: str) -> str:
+        """Which way a key went while the loss fell; "" where that is not clear."""
+        values, loss = history.series.get(key), history.series.get("loss")
+        if values is None or loss is None or len(loss) < 5:
+            return ""
+        import numpy as np
+
+        a, b = (np.argsort(np.argsort(np.asarray(each))) for each in (values, loss))
+        if np.ptp(np.asarray(values)) == 0:
+            return ""
+        together = float(np.corrcoef(a, b)[0, 1])
+        if abs(together) < self.agree:
+            return ""
+        return "min" if together > 0 else "max"
+
+
+def _higher(wanted: str) -> str:
+    return "higher" if wanted == "max" else "lower"
+
+
+def _mode_fix(callback: CallbackFacts, wanted: str) -> Fix:
+    return Fix(
+        f'Say mode="{wanted}".',
+        f'keras.callbacks.{callback.kind}(…, monitor="{callback.monitor}", mode="{wanted}")',
+    )
+
+
+@dataclass(frozen=True)
+class MonitorAbsent(Probe):
+    code = "HIST006"
+    how = (
+        "The key that each callback watches is looked up among those that the history holds, else "
+        "among those that loss, metrics and validation data will report."
+    )
+    why = "Keras only warns once: the callback never acts, and nothing is stopped or saved."
+    fix = "Give validation_data, and write the key exactly as training prints it."
+    fine = "A key that is reported in some epochs only (validation_freq)."
+    sources = "FAULTS MET-05: a second metric object is named mean_io_u_1"
+
+    def examine(self, training: Training, history: HistoryFacts | None = None) -> Iterator[Finding]:
+        for callback in _given(training):
+            key = callback.monitor
+            reported = self._reported(training, history)
+            if key in reported:
+                continue
+            wants_validation = key.startswith("val_")
+            if wants_validation and training.validation is False:
+                yield self._absent(callback, "there is no validation data", reported, "error")
+            elif history is not None:
+                validated = any(name.startswith("val_") for name in reported)
+                sure = not wants_validation or validated or training.validation is True
+                why = "the history has no such key"
+                yield self._absent(callback, why, reported, "error" if sure else "warning")
+            elif training.reported:
+                base = key.removeprefix("val_")
+                if base not in (*training.reported, "loss"):
+                    yield self._absent(callback, "no such metric is compiled", reported, "warning")
+
+    def _reported(self, training: Training, history: HistoryFacts | None) -> tuple[str, ...]:
+        if history is not None:
+            return tuple(history.series)
+        plain = ("loss", *training.reported)
+        return plain if training.validation is False else (*plain, *(f"val_{k}" for k in plain))
+
+    def _absent(
+        self, callback: CallbackFacts, why: str, reported: Sequence[str], severity: str
+    ) -> Finding:
+        near = difflib.get_close_matches(callback.monitor, reported, 1, 0.5)
+        meant = near[0] if near else "val_loss"
+        told = ", ".join(reported[:6])
+        return self.finding(
+            f'{callback.kind} watches "{callback.monitor}", which training never reports ({why}): '
+            f"it does nothing.",
+            (
+                Evidence("key that is watched", callback.monitor, meant, "", callback.kind),
+                Evidence("keys that are reported", told),
+            ),
+            Fix(
+                "Give fit its validation_data."
+                if why.startswith("there is no validation")
+                else f'Watch "{meant}", and give each metric a name of its own.',
+                "model.fit(…, validation_data=(x_val, y_val))"
+                if why.startswith("there is no validation")
+                else f'keras.callbacks.{callback.kind}(…, monitor="{meant}")',
+            ),
+            severity="error" if severity == "error" else "warning",
+        )
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")

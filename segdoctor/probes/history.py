@@ -1,0 +1,257 @@
+"""HIST001, HIST002, HIST004: what the curves of a training show by themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.history_facts import HistoryFacts
+from segdoctor.core.measured import Declared, HeadFacts
+from segdoctor.core.model_facts import CompileFacts
+from segdoctor.core.probe import NotExaminedError, Probe
+
+
+def curve(history: HistoryFacts, *names: str) -> tuple[str, tuple[float, ...]]:
+    """The first of ``names`` that the history holds, with its values."""
+    for name in names:
+        if name in history.series:
+            return name, history.series[name]
+    told = ", ".join(list(history.series)[:6])
+    raise NotExaminedError(f"the history has no {names[0]} (it has {told})")
+
+
+def learned(history: HistoryFacts, *, quality: float) -> str:
+    """The key of a score that shows that something was learnt, "" if none does."""
+    from segdoctor.measures.curves import finite_part, is_iou
+
+    for name, values in history.series.items():
+        plain = name.lower()
+        overlap = is_iou(name) or ("dice" in plain and "loss" not in plain)
+        good = finite_part(values)
+        if overlap and len(good) and max(good) >= quality:
+            return name
+    return ""
+
+
+def at(history: HistoryFacts, place: int) -> str:
+    """Where a place of the curve lies, in words, counted from 1 as people do."""
+    return f"epoch {place + 1} of {len(history)}"
+
+
+@dataclass(frozen=True)
+class PlateauFromStart(Probe):
+    code = "HIST001"
+    how = (
+        "The training loss of the last third of the epochs is set against that of the first "
+        "epoch, and both against the noise between neighbouring epochs."
+    )
+    why = "A loss that never left its first level has learnt nothing, however long it runs."
+    fix = "A flat loss is a symptom: look at the errors of this report first."
+    fine = (
+        "A pretrained run that starts low and stays there: a mean IoU or Dice above the quality "
+        "limit, or a cross-entropy far below the one of a guess, is no plateau."
+    )
+    sources = "the question's own run; FAULTS OPT-01, OPT-02"
+
+    smallest_fall: float = field(
+        default=0.03, metadata={"doc": "fall of the loss, as a share of its first value"}
+    )
+    fewest: int = field(default=4, metadata={"doc": "epochs needed to judge"})
+    quality: float = field(
+        default=0.5, metadata={"doc": "mean IoU or Dice from which on the run has learnt"}
+    )
+    far_below: float = field(
+        default=0.4,
+        metadata={"doc": "cross-entropy over that of a guess from which on the run has learnt"},
+    )
+
+    def examine(
+        self,
+        history: HistoryFacts,
+        head: HeadFacts | None = None,
+        declared: Declared | None = None,
+        compiled: CompileFacts | None = None,
+    ) -> Iterator[Finding]:
+        from segdoctor.measures.curves import shape_of
+
+        name, values = curve(history, "loss", "train_loss", "training_loss")
+        shape = shape_of(values)
+        if shape is None or shape.length < self.fewest:
+            raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
+        first = next(value for value in values if math.isfinite(value))
+        fall = first - shape.last
+        if fall > self.smallest_fall * abs(first) and fall > shape.noise:
+            return
+        guess = _guess(head, declared, compiled)
+        if learned(history, quality=self.quality):
+            return
+        if guess is not None and shape.last < self.far_below * guess:
+            return
+        evidence = [
+            Evidence(
+                "fall of the loss, of its first value",
+                _round(fall / max(abs(first), 1e-12)),
+                self.smallest_fall,
+                "share",
+                at(history, len(history) - 1),
+            ),
+            Evidence("loss in the first epoch", _round(first)),
+            Evidence("loss in the last third", _round(shape.last)),
+        ]
+        if guess is not None:
+            evidence.append(Evidence("loss of a guess among the classes", _round(guess)))
+        yield self.finding(
+            f"In {shape.length} epochs the loss went from {first:.3g} to {shape.last:.3g}: it "
+            "never left its first level.",
+            evidence,
+            Fix(
+                "Do not train longer. A loss that stands still from the first epoch has a cause "
+                "in the model, the labels, the loss or the step: mend the errors above, and let "
+                "the run memorise one batch before it trains on all."
+            ),
+        )
+
+
+def _guess(
+    head: HeadFacts | None, declared: Declared | None, compiled: CompileFacts | None
+) -> float | None:
+    """Cross-entropy of equal probabilities, where the loss is a cross-entropy."""
+    loss = (compiled.loss or "") if compiled is not None else ""
+    if "entropy" not in loss.lower().replace("_", ""):
+        return None
+    classes = head.channels if head is not None else declared.num_classes if declared else None
+    return math.log(max(classes, 2)) if classes else None
+
+
+@dataclass(frozen=True)
+class Oscillation(Probe):
+    code = "HIST002"
+    how = (
+        "The noise of the training loss (from its second differences, so that a steady fall has "
+        "none) is set against its level, and the fall from the first third of the epochs to the "
+        "last against the noise."
+    )
+    why = "Steps that throw the weights about cancel each other; the last epoch is a lottery."
+    fix = "Lower the learning rate by ten, take a larger batch, freeze batch normalisation."
+    fine = (
+        "A noisy loss that falls all the same, a cyclic learning rate, and a validation loss that "
+        "jumps while the training loss falls (see BN007 for that)."
+    )
+    sources = "keras-team/keras#10666; FAULTS BN-05, CB-02"
+
+    swing: float = field(
+        default=0.12, metadata={"doc": "noise of the loss, as a share of its level"}
+    )
+    fall: float = field(
+        default=1.0, metadata={"doc": "fall over all epochs, in spreads of the noise"}
+    )
+    turns: float = field(
+        default=0.45, metadata={"doc": "share of the epochs in which the loss turns round"}
+    )
+    fewest: int = field(default=6, metadata={"doc": "epochs needed to judge"})
+
+    def examine(self, history: HistoryFacts) -> Iterator[Finding]:
+        from segdoctor.measures.curves import shape_of
+
+        name, values = curve(history, "loss", "train_loss", "training_loss")
+        shape = shape_of(values)
+        if shape is None or shape.length < self.fewest:
+            raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
+        scale = max(abs(shape.level), 1e-12)
+        share = shape.noise / scale
+        if share <= self.swing or shape.fall > self.fall * shape.noise:
+            return
+        if shape.turns < self.turns or _rate_cycles(history.series):
+            return
+        jump = max(
+            range(1, len(values)),
+            key=lambda place: _jump(values[place - 1], values[place]),
+        )
+        yield self.finding(
+            f"The loss swings by {share:.0%} of its level and does not fall: the steps undo each "
+            "other.",
+            (
+                Evidence("noise of the loss, of its level", _round(share), self.swing, "share"),
+                Evidence("epochs in which it turns round", _round(shape.turns), self.turns),
+                Evidence("largest jump", _round(values[jump]), None, "", at(history, jump)),
+            ),
+            Fix(
+                "Lower the learning rate by a factor of ten; with few examples in a batch take "
+                "more, or freeze the batch normalisations.",
+                "optimizer = keras.optimizers.Adam(1e-4)",
+            ),
+        )
+
+
+def _jump(before: float, after: float) -> float:
+    step = after - before
+    return step if math.isfinite(step) else -math.inf
+
+
+def _rate_cycles(series: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the learning rate itself goes up and down."""
+    for name in ("learning_rate", "lr"):
+        rates = [rate for rate in series.get(name, ()) if math.isfinite(rate)]
+        steps = [b - a for a, b in zip(rates, rates[1:], strict=False)]
+        ups = sum(1 for a, b in zip(steps, steps[1:], strict=False) if a < 0 < b)
+        if ups >= 2:
+            return True
+    return False
+
+
+@dataclass(frozen=True)
+class NotFiniteAtEpoch(Probe):
+    code = "HIST004"
+    how = "Looks for the first epoch from which on a curve holds NaN or Inf to its end."
+    why = "From there on the weights are NaN: every later epoch and every saved file is lost."
+    fix = "Go back to the last good epoch, and mend what makes the NaN."
+    fine = "A metric that is reported only in some epochs, and a metric of an absent class."
+    sources = "Keras: TerminateOnNaN; FAULTS IGN-01, OPT-14, OPT-18"
+
+    def examine(self, history: HistoryFacts) -> Iterator[Finding]:
+        from segdoctor.measures.curves import first_not_finite
+
+        broken = {}
+        for name, values in history.series.items():
+            place = first_not_finite(values)
+            if place is not None:
+                broken[name] = place
+        losses = {name: place for name, place in broken.items() if "loss" in name.lower()}
+        if not losses:
+            return
+        name, place = min(losses.items(), key=lambda item: (item[1], item[0] != "loss"))
+        before = history.series[name][place - 1] if place else None
+        growing = _grew(history.series[name][:place])
+        yield self.finding(
+            f"{name} is NaN or Inf from {at(history, place)} on"
+            + (f"; it had been {before:.3g} the epoch before." if before is not None else "."),
+            (
+                Evidence(
+                    f"first epoch of {name} that is no number",
+                    place + 1,
+                    None,
+                    "epoch",
+                    at(history, place),
+                ),
+                Evidence("curves that end as NaN or Inf", ", ".join(sorted(broken))),
+            ),
+            Fix(
+                "The loss had been growing before: lower the learning rate, or clip the gradient."
+                if growing
+                else "It came at once, without growing first: look for an operation that makes "
+                "it (255 among the labels, log or a division by zero, half precision), not at "
+                "the learning rate.",
+                "callbacks=[keras.callbacks.TerminateOnNaN()]",
+            ),
+        )
+
+
+def _grew(values: Sequence[float]) -> bool:
+    good = [value for value in values if math.isfinite(value)]
+    return len(good) >= 3 and good[-1] > 1.5 * min(good)
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")

@@ -1,0 +1,186 @@
+"""Masks that were smoothed or compressed: ids that no one drew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from segdoctor.core.data_facts import MaskFacts, ScanFacts, ShapeFacts
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.probe import NotExaminedError, Probe
+
+_JPEG = "JPEG"
+_SPECKLE_VALUES = 5  # different values that speckles of a lossy code have at least
+_NO_SHAPES = "no mask of the sample could be decoded"
+
+
+def _disturbed(
+    scan: ScanFacts, ramps: float, speckles: float, fewest: int
+) -> tuple[list[ShapeFacts], float]:
+    """``(masks of the sample that are full of ramps or speckles, the speckles' part of both)``.
+
+    Masks stored as JPEG are left out. Speckles of few values are drawn: gaps of one pixel between
+    two legs of a chair.
+    """
+    jpeg = {mask.path for mask in scan.masks if mask.mode.endswith(_JPEG)}
+    found = []
+    for shape in scan.shapes:
+        ramped = shape.ramps >= max(fewest, ramps * (shape.ramps + shape.edges))
+        changes = shape.edges + shape.ramps + shape.speckles
+        speckled = (
+            shape.speckles >= max(fewest, speckles * changes)
+            and shape.speckle_values >= _SPECKLE_VALUES
+        )
+        if (ramped or speckled) and shape.path not in jpeg:
+            found.append(shape)
+    dots = sum(shape.speckles for shape in found)
+    return found, dots / max(dots + sum(shape.ramps for shape in found), 1)
+
+
+def _examples(values: dict[str, MaskFacts], paths: list[str], most: int) -> Iterator[Evidence]:
+    for path in paths[:most]:
+        mask = values.get(path)
+        distinct = len(mask.histogram or mask.colours) if mask else None
+        yield Evidence("distinct values in the mask", distinct, None, "values", path)
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class InterpolatedLabels(Probe):
+    """LBL006: the masks were resized with a smoothing filter."""
+
+    code = "LBL006"
+    how = (
+        "Follows every row and column of the masks in the sample. Where two regions meet, a drawn "
+        "mask jumps from one id to the other; a smoothed one goes there over pixels whose value "
+        "lies strictly between those of their neighbours. Their share of all borders is compared."
+    )
+    why = (
+        "Halfway between class 0 and class 15 lies class 7: bilinear and bicubic resizing invent "
+        "classes along every outline, and the loss learns them."
+    )
+    fix = (
+        'Resize masks with the nearest neighbour: `tf.image.resize(mask, size, method="nearest")`.'
+    )
+    fine = (
+        "A thin object whose id lies between those of its neighbours is sound: it is not at every "
+        "border. Masks of two neighbouring ids, 0 and 1, cannot show it on disk."
+    )
+    sources = (
+        "tensorflow/docs#2159; divamgupta/image-segmentation-keras#11; milesial/Pytorch-UNet#311"
+    )
+
+    share: float = field(
+        default=0.2,
+        metadata={"doc": "share of a mask's borders that are ramps (160 VOC masks: at most 0.004)"},
+    )
+    fewest: int = field(default=10, metadata={"doc": "ramp pixels that a mask must have"})
+    speckle_share: float = field(
+        default=0.1, metadata={"doc": "share of a mask's changes that are speckles, as in LBL012"}
+    )
+    lossy: float = field(
+        default=0.3,
+        metadata={"doc": "speckles among speckles and ramps from which on it is LBL012 instead"},
+    )
+    shown: int = field(default=10, metadata={"doc": "files named in the finding"})
+
+    def examine(self, scan: ScanFacts) -> Iterator[Finding]:
+        if not scan.shapes:
+            raise NotExaminedError(_NO_SHAPES)
+        masks = {mask.path: mask for mask in scan.masks}
+        smooth, part = _disturbed(scan, self.share, self.speckle_share, self.fewest)
+        if not smooth or part >= self.lossy:
+            return
+        ramps = sum(shape.ramps for shape in smooth)
+        share = ramps / (ramps + sum(shape.edges for shape in smooth))
+        paths = [shape.path for shape in smooth]
+        message = (
+            f"{len(smooth):,} of {len(scan.shapes):,} masks looked at were smoothed: {share:.0%} "
+            f"of their borders run over ids that lie between the two regions and that no one drew "
+            f"({_name(paths[0])})."
+        )
+        words = "Export or resize the masks again with the nearest neighbour."
+        code = 'mask = tf.image.resize(mask, size, method="nearest")   # never bilinear'
+        yield self.finding(
+            message,
+            (
+                Evidence("borders that are ramps", round(share, 4), self.share, "share"),
+                *_examples(masks, paths, self.shown),
+            ),
+            Fix(words, code),
+        )
+
+
+@dataclass(frozen=True)
+class LossyMasks(Probe):
+    """LBL012: the masks went through JPEG or another lossy step."""
+
+    code = "LBL012"
+    how = (
+        "Looks for masks stored as JPEG that hold more than two values, and in the sample for "
+        "masks whose borders are full of speckles: pixels a little above or below both of their "
+        "neighbours, as JPEG leaves them even where the file is a PNG now."
+    )
+    why = (
+        "JPEG keeps what the eye sees, not numbers: around every border ids turn into others near "
+        "them, and a mask of three classes holds sixty values."
+    )
+    fix = (
+        "Export the masks again as PNG, from where they were drawn; a lossy mask cannot be undone."
+    )
+    fine = "Images may be JPEG. A JPEG mask of one or two exact values is left alone."
+    sources = "FAULTS LAB-04; measured on VOC masks, JPEG quality 75 to 95"
+
+    share: float = field(
+        default=0.1,
+        metadata={
+            "doc": "share of speckles among a mask's changes (160 VOC masks: at most 0.0003)"
+        },
+    )
+    ramp_share: float = field(
+        default=0.2, metadata={"doc": "share of a mask's borders that are ramps, as in LBL006"}
+    )
+    lossy: float = field(
+        default=0.3,
+        metadata={"doc": "speckles among speckles and ramps up to which it is LBL006 instead"},
+    )
+    fewest: int = field(default=10, metadata={"doc": "speckles that a mask must have"})
+    most_values: int = field(
+        default=2, metadata={"doc": "values up to which a JPEG mask is left alone"}
+    )
+    shown: int = field(default=10, metadata={"doc": "files named in the finding"})
+
+    def examine(self, scan: ScanFacts) -> Iterator[Finding]:
+        if not scan.masks:
+            raise NotExaminedError("no mask could be read")
+        masks = {mask.path: mask for mask in scan.masks}
+        jpeg = [
+            mask.path
+            for mask in scan.masks
+            if mask.mode.endswith(_JPEG) and len(mask.histogram or mask.colours) > self.most_values
+        ]
+        disturbed, part = _disturbed(scan, self.ramp_share, self.share, self.fewest)
+        speckled = [shape.path for shape in disturbed] if part >= self.lossy else []
+        paths = jpeg + speckled
+        if not paths:
+            return
+        what = "are JPEG files" if jpeg else "bear the speckles of a lossy code"
+        if jpeg and speckled:
+            what = "are JPEG files or bear their speckles"
+        message = (
+            f"{len(paths):,} of {len(scan.masks):,} masks {what}, and hold values that no one drew "
+            f"({_name(paths[0])})."
+        )
+        words = "Export the masks again as PNG from where they were drawn."
+        code = 'Image.fromarray(ids.astype(np.uint8)).save("mask.png")   # never .jpg'
+        yield self.finding(
+            message,
+            (
+                Evidence("lossy masks", len(paths), 0, "masks"),
+                *_examples(masks, paths, self.shown),
+            ),
+            Fix(words, code),
+        )

@@ -1,0 +1,228 @@
+"""Void that the masks on disk have lost: folded into a class, made a class, or simply gone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from segdoctor.core.data_facts import MaskFacts, ScanFacts
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.measured import Declared
+from segdoctor.core.probe import NotExaminedError, Probe
+
+_VOC_NAME = re.compile(r"^(?:.*/)?(?:2007|2008|2009|2010|2011)_\d{6}$")
+_USUAL = (255, -1)
+_VOC_CLASSES = 21
+_NONE_DECODED = "no mask of the sample could be decoded"
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _is_voc(scan: ScanFacts) -> bool:
+    """Whether the examples are Pascal VOC's own, whose masks all have void: by their names."""
+    named = sum(bool(_VOC_NAME.match(pair.stem)) for pair in scan.pairs)
+    return named > 0.9 * len(scan.pairs)
+
+
+def _void(scan: ScanFacts, declared: Declared | None) -> int | None:
+    label = scan.void
+    if label is None and declared is not None:
+        label = declared.ignore_label
+    if label is False:
+        return None
+    return 255 if label is None else int(label)
+
+
+def _without_void(scan: ScanFacts, void: int) -> list[MaskFacts]:
+    """Masks of two ids or more, which in a set with void rings have one."""
+    return [mask for mask in scan.masks if len(mask.histogram) > 1 and void not in mask.histogram]
+
+
+@dataclass(frozen=True)
+class VoidFolded(Probe):
+    """IGN004: void was clipped, wrapped or cast into a real class."""
+
+    code = "IGN004"
+    how = (
+        "In masks that should have void and have none, looks for a class that is nothing but a "
+        "thin ring around everything else: hardly a pixel of it lies three pixels inside, and it "
+        "has its part in nearly every border."
+    )
+    why = (
+        "`np.clip(mask, 0, 20)` turns the void ring into TV sets around every object: the class is "
+        "learnt as an outline."
+    )
+    fix = "Keep void apart (255) until the loss leaves it out."
+    fine = "Thin classes such as poles touch few of the borders. Borders drawn on purpose: IGN005."
+    sources = "tensorflow/models#3739; measured on VOC: void has 23 % of its pixels inside"
+
+    core: float = field(
+        default=0.35, metadata={"doc": "share of its pixels that a ring may have inside"}
+    )
+    part: float = field(default=0.9, metadata={"doc": "share of all borders that it has a part in"})
+    with_void: float = field(
+        default=0.8, metadata={"doc": "share of the masks with void that makes it usual"}
+    )
+    smooth: float = field(
+        default=0.2, metadata={"doc": "share of ramps from which on a ring is LBL006's doing"}
+    )
+    shown: int = field(default=10, metadata={"doc": "files named in the finding"})
+
+    def examine(self, scan: ScanFacts, declared: Declared | None = None) -> Iterator[Finding]:
+        if not scan.shapes:
+            raise NotExaminedError(_NONE_DECODED)
+        void = _void(scan, declared)
+        if void is None:
+            return
+        lost = {mask.path: mask for mask in _without_void(scan, void)}
+        several = sum(len(mask.histogram) > 1 for mask in scan.masks)
+        usual = several - len(lost) >= self.with_void * several
+        if not lost or not (usual or _is_voc(scan)):
+            return
+        classes = _VOC_CLASSES if _is_voc(scan) else 256
+        if declared is not None and declared.num_classes is not None:
+            classes = max(declared.num_classes, 2)
+        rings: dict[str, int] = {}
+        for shape in scan.shapes:
+            smooth = shape.ramps > self.smooth * (shape.ramps + shape.edges)
+            if shape.path in lost and not smooth:
+                ring = shape.ring(lost[shape.path].histogram, self.core, self.part)
+                if ring is not None and ring not in _USUAL and 0 <= ring < classes:
+                    rings[shape.path] = ring
+        if not rings:
+            return
+        (label, count), *_ = Counter(rings.values()).most_common(1)
+        paths = [path for path, ring in rings.items() if ring == label]
+        message = (
+            f"In {count:,} masks void has become class {label}: a thin ring around everything, and "
+            f"no {void} left ({_name(paths[0])})."
+        )
+        evidence = [Evidence(f"masks with a ring of class {label}", count, 0, "masks")]
+        evidence += [
+            Evidence("a ring instead of void", label, void, "", path)
+            for path in paths[: self.shown]
+        ]
+        words = f"Do not clip or cast the masks: keep {void} until the loss leaves it out."
+        code = f"y = np.where(mask == {void}, {void}, np.clip(mask, 0, {label}))"
+        yield self.finding(message, evidence, Fix(words, code))
+
+
+@dataclass(frozen=True)
+class VoidAsClass(Probe):
+    """IGN005: void is learnt as one more class."""
+
+    code = "IGN005"
+    how = (
+        "Looks in nearly all masks for one and the same id that is a thin ring around everything, "
+        "and that no one declared as ignore label."
+    )
+    why = (
+        "The border is neither: a person drew it where they were not sure. As a class it is "
+        "learnt as an outline, and its pixels are lost to the real ones."
+    )
+    fix = "Declare it: ignore_class in the loss, --ignore-label here."
+    fine = "A border that is meant as a class, to part objects that touch."
+    sources = "Oxford-IIIT pets' trimaps (3 is not classified); tensorflow/models#3730, #9844"
+
+    core: float = field(
+        default=0.35, metadata={"doc": "share of its pixels that a ring may have inside"}
+    )
+    part: float = field(default=0.9, metadata={"doc": "share of all borders that it has a part in"})
+    masks: float = field(default=0.8, metadata={"doc": "share of the masks that must have it"})
+    fewest: int = field(default=8, metadata={"doc": "masks of two ids or more that it needs"})
+
+    def examine(self, scan: ScanFacts, declared: Declared | None = None) -> Iterator[Finding]:
+        if not scan.shapes:
+            raise NotExaminedError(_NONE_DECODED)
+        void = scan.void if scan.void is not None else (declared.ignore_label if declared else None)
+        if void is False or _is_voc(scan):
+            return
+        histograms = {mask.path: mask.histogram for mask in scan.masks}
+        looked = [shape for shape in scan.shapes if shape.borders]
+        rings = Counter(
+            shape.ring(histograms.get(shape.path, {}), self.core, self.part) for shape in looked
+        )
+        rings.pop(None, None)
+        if len(looked) < self.fewest or not rings:
+            return
+        label, count = rings.most_common(1)[0]
+        if label is None or label in (void, *_USUAL) or count < self.masks * len(looked):
+            return
+        share = scan.histogram.get(label, 0) / max(sum(scan.histogram.values()), 1)
+        message = (
+            f"Id {label} is a thin ring around everything in {count:,} of {len(looked):,} masks "
+            f"({share:.1%} of the pixels): a border that means “not sure”, learnt as a class."
+        )
+        words = (
+            f"If {label} means “no label”, leave it out of the loss; if it is a class, ignore this."
+        )
+        code = f"loss = keras.losses.SparseCategoricalCrossentropy(ignore_class={label})"
+        yield self.finding(
+            message,
+            (Evidence(f"masks where id {label} is a ring", count, 0, "masks"),),
+            Fix(words, code, {"loss.ignore_class": label}),
+        )
+
+
+@dataclass(frozen=True)
+class VoidLost(Probe):
+    """IGN007: masks that should have void have none."""
+
+    code = "IGN007"
+    how = (
+        "Counts the masks of two ids or more without void: in a set where nearly all have it, or "
+        "whose names are Pascal VOC's, whose masks all have it."
+    )
+    why = (
+        "Pixels that were marked “not sure” are trained as background or as something else: "
+        "the outlines are learnt wrongly, and scores cannot be compared."
+    )
+    fix = "Take the masks as they were published (SegmentationClass), or mark the border as void."
+    fine = "SBD's own masks (SegmentationClassAug) have no void. So do most other data sets."
+    sources = "VOC development kit; bonlime/keras-deeplab-v3-plus#120; sacmehta/ESPNetv2#2"
+
+    with_void: float = field(
+        default=0.8, metadata={"doc": "share of the masks with void that makes it usual"}
+    )
+    fewest: int = field(default=8, metadata={"doc": "masks of two ids or more that it needs"})
+    shown: int = field(default=10, metadata={"doc": "files named in the finding"})
+
+    def examine(self, scan: ScanFacts, declared: Declared | None = None) -> Iterator[Finding]:
+        if not scan.masks:
+            raise NotExaminedError("no mask could be read")
+        void = _void(scan, declared)
+        several = sum(len(mask.histogram) > 1 for mask in scan.masks)
+        if void is None or several < self.fewest or "SegmentationClassAug" in scan.layout:
+            return
+        histograms = {mask.path: mask.histogram for mask in scan.masks}
+        fold = VoidFolded()
+        folded = {
+            shape.path
+            for shape in scan.shapes
+            if shape.ring(histograms.get(shape.path, {}), fold.core, fold.part) is not None
+        }
+        without = _without_void(scan, void)
+        lost = [mask for mask in without if mask.path not in folded]
+        if len(lost) < len(without) / 2:  # most have a ring of another id: IGN004, or LBL005
+            return
+        usual = void in scan.presence and several - len(lost) >= self.with_void * several
+        all_gone = void not in scan.presence and _is_voc(scan)
+        if not lost or not (usual or all_gone):
+            return
+        what = "none of" if all_gone else f"{len(lost):,} of"
+        verb = "holds" if all_gone else "hold no"
+        message = (
+            f"{what.capitalize()} the {several:,} masks with two ids or more {verb} void ({void}), "
+            f"which {'this published set has everywhere' if all_gone else 'all others have'}: "
+            f"{_name(lost[0].path)}."
+        )
+        evidence = [
+            Evidence("masks without void", len(lost), 0, "masks"),
+            *(Evidence("no void in it", mask.path, where=mask.path) for mask in lost[: self.shown]),
+        ]
+        words = "Take the published masks, and keep void through every step of the preparation."
+        yield self.finding(message, evidence, Fix(words, "assert 255 in np.unique(mask)"))

@@ -1,0 +1,24 @@
+"""Each faulty loss is named by the right code, and first."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.losses.sick import CASES, Case
+from tests.losses.ward import told
+
+
+def test_there_are_enough() -> None:
+    assert len(CASES) >= 40
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_fault_is_named_first(case: Case) -> None:
+    found = told(case.loss, **case.settings)
+    assert found, "nothing was found"
+    assert (found[0].code, found[0].severity) == (case.code, case.severity), [
+        (f.code, f.severity, f.because_of, f.message) for f in found
+    ]
+    assert found[0].evidence
+    assert found[0].fix is not None
+    assert found[0].fix.code

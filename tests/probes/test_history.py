@@ -1,0 +1,176 @@
+"""HIST001–HIST007: each sick curve beside its healthy twin and a look-alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.engine import examine
+from segdoctor.core.finding import Finding
+from segdoctor.core.history_facts import CallbackFacts, HistoryFacts, Training
+from segdoctor.core.measured import Declared, HeadFacts
+from segdoctor.core.model_facts import CompileFacts
+from segdoctor.core.trace import Trace
+from segdoctor.probes.callbacks import EarlyStopTooEarly, MonitorAbsent, MonitorDirectionWrong
+from segdoctor.probes.history import NotFiniteAtEpoch, Oscillation, PlateauFromStart
+from segdoctor.probes.learned_prior import LearnedPriorOnly
+
+PROBES = (
+    PlateauFromStart(),
+    Oscillation(),
+    EarlyStopTooEarly(),
+    NotFiniteAtEpoch(),
+    MonitorDirectionWrong(),
+    MonitorAbsent(),
+    LearnedPriorOnly(),
+)
+HEAD = HeadFacts((2, 8, 8, 21), 21, 3, "logits", -1.0, 1.0, 3.0)
+ENTROPY = CompileFacts(loss="sparse_categorical_crossentropy")
+VOC = ScanFacts("voc", "voc", (), histogram={0: 740, 7: 90, 15: 120, 255: 50}, void=255)
+
+
+def noisy(values: Sequence[float], spread: float, seed: int = 0) -> tuple[float, ...]:
+    drawn = np.asarray(values) + np.random.default_rng(seed).normal(0, spread, len(values))
+    return tuple(float(value) for value in drawn)
+
+
+def falling(epochs: int = 20, start: float = 2.0, end: float = 0.3) -> list[float]:
+    return [float(v) for v in np.geomspace(start, end, epochs)]
+
+
+def findings(
+    series: dict[str, Sequence[float]] | None = None,
+    *callbacks: CallbackFacts,
+    validation: bool | None = None,
+    reported: tuple[str, ...] = (),
+    **fields: Any,
+) -> dict[str, Finding]:
+    trace: dict[str, Any] = {
+        "head": HEAD,
+        "compiled": ENTROPY,
+        "declared": Declared(num_classes=21, ignore_label=255, epochs=50),
+        "training": Training(validation, reported, callbacks or None),
+        **fields,
+    }
+    if series is not None:
+        length = max(len(values) for values in series.values())
+        trace["history"] = HistoryFacts(
+            "dict", tuple(range(length)), {k: tuple(v) for k, v in series.items()}
+        )
+    outcomes = [examine(probe, Trace(trace)) for probe in PROBES]
+    assert not [o for o in outcomes if o.status == "crashed"], outcomes
+    return {o.code: o.findings[0] for o in outcomes if o.findings}
+
+
+def test_a_flat_loss_and_a_converged_one() -> None:
+    flat = noisy([3.04] * 8, 0.01)
+    assert set(findings({"loss": flat})) == {"HIST001"}
+    assert findings({"loss": falling(8)}) == {}
+    # Pretrained: it starts where a guess never comes to.
+    assert findings({"loss": noisy([0.2] * 8, 0.001)}) == {}
+    # A loss of one's own says nothing of the level, an IoU does.
+    own = CompileFacts(loss="my_dice")
+    level = noisy([0.2] * 8, 0.001)
+    assert "HIST001" in findings({"loss": level}, compiled=own)
+    assert findings({"loss": level, "mean_iou": [0.7] * 8}, compiled=own) == {}
+    # Slow, and yet it falls.
+    assert findings({"loss": noisy(np.linspace(3.0, 2.7, 10).tolist(), 0.01)}) == {}
+
+
+def test_a_loss_that_swings() -> None:
+    swinging = [2.0, 1.2, 2.4, 1.1, 2.2, 1.3, 2.5, 1.2, 2.3, 1.4]
+    assert "HIST002" in findings({"loss": swinging})
+    assert "HIST002" not in findings({"loss": noisy(falling(12, 3.0, 0.3), 0.08)})
+    cyclic = [1e-3, 1e-4, 1e-3, 1e-4, 1e-3, 1e-4, 1e-3, 1e-4, 1e-3, 1e-4]
+    assert "HIST002" not in findings({"loss": swinging, "learning_rate": cyclic})
+
+
+def test_nan_from_an_epoch_on() -> None:
+    found = findings({"loss": [2.0, 1.5, math.nan, math.nan, math.nan]})
+    assert found["HIST004"].evidence[0].value == 3
+    assert "came at once" in (found["HIST004"].fix.words if found["HIST004"].fix else "")
+    grown = findings({"loss": [2.0, 1.5, 4.0, 90.0, math.inf]})
+    assert "growing" in (grown["HIST004"].fix.words if grown["HIST004"].fix else "")
+    # A key of every second epoch, and a metric of a class that is absent.
+    gaps = [2.0, math.nan, 1.0, math.nan, 0.5]
+    assert findings({"loss": falling(5), "val_loss": gaps, "iou_9": [math.nan] * 5}) == {}
+
+
+def stopping(monitor: str = "val_loss", **changes: Any) -> CallbackFacts:
+    settings = {"direction": "min", "mode": "min", "patience": 2, **changes}
+    return CallbackFacts("EarlyStopping", monitor, **settings)  # type: ignore[arg-type]
+
+
+def test_a_patience_shorter_than_the_noise() -> None:
+    loss = falling(20)
+    noise = noisy(np.linspace(2.0, 1.4, 20).tolist(), 0.15)
+    both = {"loss": loss, "val_loss": noise}
+    found = findings(both, stopping())
+    assert set(found) == {"HIST003"}
+    enough = found["HIST003"].evidence[0].limit
+    assert isinstance(enough, int)
+    assert findings(both, stopping(patience=enough)) == {}
+    assert findings({"loss": loss, "val_loss": falling(20, 2.0, 0.8)}, stopping()) == {}
+    # Overfitting: the curve gets worse, and stopping is right.
+    worse = noisy(np.linspace(1.0, 1.6, 20).tolist(), 0.15)
+    assert findings({"loss": loss, "val_loss": worse}, stopping()) == {}
+    slows = CallbackFacts("ReduceLROnPlateau", "val_loss", "min", "min", 1, factor=0.1)
+    assert "learning rate" in findings(both, slows)["HIST003"].message
+
+
+@pytest.mark.parametrize(
+    ("monitor", "direction", "sick"),
+    [
+        ("val_mean_iou", "min", True),
+        ("val_mean_io_u_7", "min", True),
+        ("val_dice_coef", "min", True),
+        ("val_loss", "max", True),
+        ("val_mean_iou", "raises", True),
+        ("val_mean_iou", "max", False),
+        ("val_dice_loss", "min", False),
+        ("val_pixel_acc", "max", False),
+        ("val_thing", "min", False),
+    ],
+)
+def test_the_direction_of_a_callback(monitor: str, direction: str, sick: bool) -> None:
+    callback = stopping(monitor, direction=direction, mode="auto", patience=50)
+    assert ("HIST005" in findings(None, callback)) is sick
+
+
+def test_an_unknown_key_is_judged_beside_the_loss() -> None:
+    rises = np.linspace(0.1, 0.8, 20).tolist()
+    series = {"loss": falling(20), "val_thing": rises}
+    found = findings(series, stopping("val_thing", patience=50, mode="auto"))
+    assert set(found) == {"HIST005"}
+    assert findings(series, stopping("val_thing", direction="max", patience=50)) == {}
+
+
+def test_a_key_that_training_never_reports() -> None:
+    watching = stopping("val_mean_iou", direction="max", patience=50)
+    series = {"loss": falling(), "val_loss": falling(), "val_mean_io_u": [0.1] * 20}
+    found = findings(series, watching)["HIST006"]
+    assert (found.severity, found.evidence[0].limit) == ("error", "val_mean_io_u")
+    assert findings(None, stopping(), validation=False)["HIST006"].severity == "error"
+    assert findings({"loss": falling()}, stopping())["HIST006"].severity == "warning"
+    assert findings(None, watching, reported=("accuracy",))["HIST006"].severity == "warning"
+    # Nothing is known of validation data, and nothing speaks against it.
+    assert findings(None, stopping(patience=50)) == {}
+    assert findings(None, watching, reported=("mean_iou",), validation=True) == {}
+
+
+def test_only_the_prior_was_learnt() -> None:
+    share = 740 / 950
+    prior = -sum(n / 950 * math.log(n / 950) for n in (740, 90, 120))
+    loss = [3.0, 1.2, prior, prior * 1.01, prior, prior]
+    black = {"loss": loss, "accuracy": [0.5, 0.7, *[share] * 4], "mean_iou": [share / 21] * 6}
+    assert "HIST007" in findings(black, scan=VOC)
+    assert "HIST007" not in findings({"loss": loss}, scan=VOC)
+    right = {**black, "mean_iou": [0.03, 0.1, 0.3, 0.4, 0.5, 0.55]}
+    assert "HIST007" not in findings(right, scan=VOC)
+    good = {"loss": falling(6), "accuracy": [0.7, 0.8, 0.85, 0.9, 0.92, 0.93]}
+    assert findings(good, scan=VOC) == {}

@@ -1,0 +1,87 @@
+"""Reading in a child: what it does to itself stays there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segdoctor.sources.model_file import ModelFileError
+from segdoctor.sources.model_file.in_child import messages_from_child
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no safe fork on this system")
+PATH = Path("model.h5")
+
+
+def crash() -> Iterator[dict[str, Any]]:
+    yield {"n": 1}
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hang() -> Iterator[dict[str, Any]]:
+    yield {"n": 1}
+    while True:
+        pass
+
+
+def swell() -> Iterator[dict[str, Any]]:
+    yield {"n": 1}
+    yield {"n": len(bytearray(2 << 30))}
+
+
+def refuse() -> Iterator[dict[str, Any]]:
+    yield {"n": 1}
+    raise ModelFileError(PATH, "something", "do that", "another thing", "not rebuilt")
+
+
+def stumble() -> Iterator[dict[str, Any]]:
+    yield {"n": 1}
+    raise KeyError("unforeseen")
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (crash, "library fails"),
+        (hang, "does not end"),
+        (swell, "takes more than"),
+        (refuse, "expected another thing, received something; do that"),
+        (stumble, "KeyError"),
+    ],
+)
+def test_one_line_and_in_time(work: Any, said: str) -> None:
+    messages = messages_from_child(work, PATH, 1000)
+    assert next(messages) == {"n": 1}
+    start = time.perf_counter()
+    with pytest.raises(ModelFileError, match=said) as caught:
+        next(messages)
+    assert time.perf_counter() - start < 5
+    assert "\n" not in str(caught.value)
+
+
+def test_no_child_is_left_when_the_reader_goes() -> None:
+    messages = messages_from_child(hang, PATH, 1 << 40)
+    next(messages)
+    messages.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_messages_arrive() -> None:
+    rows = [{"row": "x" * 100_000, "n": n} for n in range(3)] + [{"last": True}]
+    assert list(messages_from_child(lambda: rows, PATH, 0)) == rows
+
+
+def test_something_else_can_be_done_meanwhile() -> None:
+    done: list[int] = []
+    messages = messages_from_child(
+        lambda: [{"last": True}], PATH, 0, lambda: done.append(os.getpid())
+    )
+    assert list(messages) == [{"last": True}]
+    assert done == [os.getpid()]
