@@ -7,6 +7,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,7 +25,7 @@ _SCAN_OPTIONS = (
     *("num_classes", "deep", "seed", "fail_on"),
 )
 _CHECK_OPTIONS = (
-    *("loss", "from_logits", "optimizer", "learning_rate", "freeze", "num_classes"),
+    *("loss", "metrics", "from_logits", "optimizer", "learning_rate", "freeze", "num_classes"),
     *("batch_size", "epochs", "steps_per_epoch", "history", "keras", "arch", "objects", "trust"),
     *("split", "val_split", "masks", "ignore_label", "label_map", "labels", "preprocess"),
     *("resize", "device", "seed"),
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # TensorFlow's native log would drown the report; whoever wants it sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=UserWarning, module="keras")
     parser = _build_parser()
     arguments = parser.parse_args(argv)
     if not getattr(arguments, "run", None):
@@ -128,6 +130,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     scale = run.add_mutually_exclusive_group()
     scale.add_argument("--from-logits", dest="from_logits", action="store_true", default=None)
     scale.add_argument("--probabilities", dest="from_logits", action="store_false")
+    run.add_argument(
+        "--metric", dest="metrics", action="append", metavar="NAME", help="like --loss; repeatable"
+    )
     run.add_argument("--optimizer", metavar="NAME", help="a Keras optimizer, or file.py:name")
     run.add_argument("--learning-rate", type=float, metavar="RATE")
     run.add_argument(

@@ -16,6 +16,10 @@ from segdoctor.core.trace import Missing, Trace
 OutcomeStatus = Literal["fired", "clear", "not examined", "ignored", "crashed"]
 
 
+_CONTEXT = frozenset({"declared", "compiled"})
+"""Fields that say what a measurement means and are none themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A probe's answer. ``reason`` says why for *not examined* and *crashed*."""
@@ -38,13 +42,17 @@ def examine(
     """
     start = time.perf_counter()
     arguments: dict[str, object] = {}
+    missing: list[Missing] = []
     for name, required in probe.needs():
         value = trace.get(name)
-        if isinstance(value, Missing):
-            if required:
-                return Outcome(probe.code, "not examined", str(value))
-            continue
-        arguments[name] = value
+        if not isinstance(value, Missing):
+            arguments[name] = value
+        elif required:
+            return Outcome(probe.code, "not examined", str(value))
+        else:
+            missing.append(value)
+    if missing and not set(arguments) - _CONTEXT:
+        return Outcome(probe.code, "not examined", str(missing[0]))
     try:
         findings = tuple(probe.examine(**arguments))  # type: ignore[attr-defined]
     except NotExaminedError as why:

@@ -48,8 +48,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 STOPS_ALL = ("MDL002", "MDL004")
 """With these, nothing behind them can be judged: they explain every other finding."""
 
-NAMES_A_PART = ("OUT", "LOSS", "IGN", "LBL", "DATA", "GRAD", "OPT", "MDL", "BN")
-"""Families whose confirmed errors name the part to blame, so that TRIAL001/3 are symptoms."""
+_SYMPTOMS_OF_A_PART = ("TRIAL001", "TRIAL003", *_PART_LEADERS)
+_NAMES_NO_PART = ("TRIAL", "DATA", "HIST", "MET")
 
 _FAMILY_ORDER = ("MDL", "LBL", "OUT", "LOSS", "IGN", "DATA", "BN", "GRAD", "OPT", "MET", "HIST")
 
@@ -98,12 +98,29 @@ def explained(
             for other in told
             if weight[other.code] <= weight[finding.code] and other.severity != "info"
         ]
-        leader = leader_of(finding.code, present)
+        leader = leader_of(finding.code, present) or _named_part(finding, told)
         if leader is None or still_there(leader, finding.code):
             result.append(finding)
         else:
             result.append(finding.explained_by(leader))
     return tuple(sorted(result, key=importance))
+
+
+def _named_part(finding: Finding, told: tuple[Finding, ...]) -> str | None:
+    """The finding that names the part to blame, where ``finding`` is what the trial showed of it:
+    first one whose fix was decisive, else an error that the trial did not refute."""
+    if finding.code not in _SYMPTOMS_OF_A_PART:
+        return None
+    parts = [
+        other
+        for other in told
+        if other.severity == "error"
+        and other.because_of is None
+        and CATALOGUE[other.code].family not in _NAMES_NO_PART
+        and (other.verdict is None or other.verdict.status != "refuted")
+    ]
+    parts.sort(key=importance)
+    return parts[0].code if parts else None
 
 
 def importance(finding: Finding) -> tuple[int, int, int, int]:

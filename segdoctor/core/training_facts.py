@@ -70,9 +70,8 @@ class PenaltyFacts:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionFacts:
-    """Half precision in the run. ``scaled``: the optimizer scales the loss (None: not known, a
-    compile decides); ``lost`` is the share of the entries of the gradients that are exactly zero
-    in layers whose input is not."""
+    """Half precision in the run: ``layers`` compute in it, ``output`` is the type of the output.
+    ``scaled``: the optimizer scales the loss (None: not known, a compile decides)."""
 
     dtype: str
     layers: int
@@ -104,6 +103,7 @@ class FreezeFacts:
     layers: int
     head: str
     head_place: int
+    head_trains: bool = True
     asked: str = ""
     asked_layers: int | None = None
     switch: bool = True

@@ -138,6 +138,17 @@ def _count(request: Request) -> int:
     return (trial.batch if trial else None) or min(request.batch_size or 4, 8)
 
 
+def steps_of(request: Request, scan: ScanFacts | None) -> int | None:
+    """Batches of an epoch: as said, else examples over batch size; None where neither is known."""
+    if request.steps_per_epoch is not None:
+        return request.steps_per_epoch
+    if scan is not None and request.batch_size:
+        return -(-len(scan.trained_on) // request.batch_size)
+    if isinstance(request.data, tuple | list) and hasattr(request.data[0], "shape"):
+        return -(-int(request.data[0].shape[0]) // (request.batch_size or 32))
+    return None
+
+
 def void_of(
     request: Request, batch: Batch | None, scan: ScanFacts | None, ignores: int | None
 ) -> tuple[int | bool | None, str]:

@@ -71,6 +71,7 @@ def prepare(
         batch=batch,
         loss=loss,
         optimizer=optimizer,
+        metrics=settled.metrics,
         num_classes=request.num_classes,
         ignore_label=void,
         ignore_declared_by=by,

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.measured import Declared, HeadFacts, InputRange, LabelFacts
 from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch, Run
 from segdoctor.core.trace import Missing, Trace
+from segdoctor.examination.asking import asked_fields
 from segdoctor.examination.request import Say, silent
 from segdoctor.measures.decoding import label_ids
 from segdoctor.measures.labels import label_facts
@@ -20,7 +22,8 @@ from segdoctor.measures.labels import label_facts
 NO_DATA = Missing("no data was given", "--data")
 _FROM_DATA = (
     *("labels", "head", "loss_as_run", "gradients", "bn_observed", "modes", "updates"),
-    *("input_range", "loss_contract"),
+    *("input_range", "loss_contract", "y_train", "y_infer", "penalties"),
+    *("loss_at_shape", "void_trail", "metrics"),
 )
 
 
@@ -41,7 +44,8 @@ def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
 
     trace = Trace({**known.fields, "declared": known.declared})
     if run.batch is None:
-        return trace.having(**dict.fromkeys(_FROM_DATA, NO_DATA))
+        trace = trace.having(**dict.fromkeys(_FROM_DATA, NO_DATA), **_graph_alone(run))
+        return trace.having(**_optimisation(run, known, trace))
     batch = run.batch
     labels = label_facts(batch.y, known.declared.num_classes, known.declared.ignore_label)
     say("measuring the network", None, None)
@@ -58,12 +62,27 @@ def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
     if not known.optimizer_known:
         network["updates"] = Missing(known.why_no_optimizer, "--optimizer … --learning-rate")
     trace = trace.having(**network, labels=labels)
+    trace = trace.having(**_optimisation(run, known, trace))
     output = _an_output(network)
     if output is None:
         why = network.get("y_infer") or Missing("the model does not run on the batch")
         return trace.having(head=why, loss_as_run=why)
     say("asking the loss", None, None)
     return _with_loss(run, known, trace, output, labels)
+
+
+def _graph_alone(run: Run) -> dict[str, object]:
+    """What the model says without a batch."""
+    from segdoctor.recorder.live_graph import live_facts
+
+    graph, weights, batch_norms = live_facts(run.model, run.flavour)
+    return {"graph": graph, "weights": weights, "batch_norms": batch_norms}
+
+
+def _optimisation(run: Run, known: Knowledge, trace: Trace) -> dict[str, object]:
+    from segdoctor.examination.optimising import optimisation_fields
+
+    return optimisation_fields(run, trace, known.fields, optimizer_known=known.optimizer_known)
 
 
 def planned_steps(declared: Declared) -> int | None:
@@ -75,8 +94,6 @@ def planned_steps(declared: Declared) -> int | None:
 
 def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: LabelFacts) -> Trace:
     from segdoctor.recorder.head import measure_head
-    from segdoctor.recorder.loss_answers import ask_loss
-    from segdoctor.recorder.loss_as_run import measure_loss_as_run
 
     assert run.batch is not None
     graph = trace.get("graph")
@@ -85,18 +102,10 @@ def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: La
     except NotExaminedError as why:
         return trace.having(head=Missing(str(why)), loss_as_run=Missing(str(why)))
     trace = trace.having(head=head, input_range=_input_range(run, known))
-    contract = ask_loss(run.loss, head.channels, flavour=run.flavour, head_kind=head.kind)
-    void = true_ids(run.batch, head, labels, known.declared.ignore_label)
-    mark = void_value(known.declared.ignore_label)
-    as_run = measure_loss_as_run(
-        run.model,
-        run.loss,
-        run.batch.x,
-        run.batch.y,
-        run.batch.sample_weight,
-        void == mark,
-    )
-    return trace.having(loss_contract=contract, loss_as_run=as_run)
+    ids = true_ids(run.batch, head, labels, known.declared.ignore_label)
+    scan = known.fields.get("scan")
+    scan = scan if isinstance(scan, ScanFacts) else None
+    return trace.having(**asked_fields(run, known.declared, head, labels, output, ids, scan))
 
 
 def _an_output(network: Mapping[str, object]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,14 +17,16 @@ NO_SETTINGS = "the file has no compile settings"
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """``loss`` or ``optimizer`` is None where none is known; ``why`` then says so. ``provenance``
-    tells where each came from."""
+    """``loss`` or ``optimizer`` is None where none is known; ``why`` then says so. ``metrics`` are
+    pairs (metric, whether it gets the sample weights). ``provenance`` tells where each came from.
+    """
 
     loss: Any = None
     optimizer: Any = None
     why_no_loss: str = ""
     why_no_optimizer: str = ""
     ignores: int | None = None
+    metrics: tuple[tuple[Any, bool], ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -33,11 +35,12 @@ def settle(request: Request, opened: Opened) -> Settled:
     Raises
     ------
     UserError
-        If the user named a loss or an optimizer that does not exist.
+        If the user named a loss, an optimizer or a metric that does not exist.
     """
     package = _package(opened.model)
     settled = _loss(request, opened, package)
     settled = replace(settled, ignores=_ignore_class(settled.loss))
+    settled = replace(settled, metrics=tuple(_metrics(request, opened, package)))
     return _optimizer(request, opened, package, settled)
 
 
@@ -50,6 +53,9 @@ def _loss(request: Request, opened: Opened, package: str) -> Settled:
         return Settled(loss=given, provenance={"loss": f"user: {loss_name(given)}"})
     if opened.live:
         loss = getattr(opened.model, "loss", None)
+        if loss is None and getattr(opened.model, "losses", None):
+            why = "the model brings its loss along (add_loss), which no question can be put to"
+            return Settled(why_no_loss=why)
         if loss is None:
             return Settled(why_no_loss="the model is not compiled and no loss was given")
         return Settled(loss=loss, provenance={"loss": f"compiled: {loss_name(loss)}"})
@@ -62,6 +68,37 @@ def _loss(request: Request, opened: Opened, package: str) -> Settled:
             why_no_loss=f"of the loss {clean(compiled.loss)!r} the file has only the name"
         )
     return Settled(loss=loss, provenance={"loss": f"file: {loss_name(loss)}"})
+
+
+def _metrics(request: Request, opened: Opened, package: str) -> Iterator[tuple[Any, bool]]:
+    """What the user gave, else what the live model or the file was compiled with."""
+    given = request.metrics
+    if given is not None:
+        for metric in _listed(given):
+            named = isinstance(metric, str)
+            made = settings.metric_from_name(metric, package=package) if named else metric
+            yield made, False
+    elif opened.live:
+        held = getattr(opened.model, "_compile_metrics", None)  # Keras 3
+        if held is None or not hasattr(held, "_user_metrics"):
+            held = getattr(opened.model, "compiled_metrics", None)  # tf_keras
+        for name, weighted in (("_user_metrics", False), ("_user_weighted_metrics", True)):
+            for metric in _listed(getattr(held, name, None)):
+                yield metric, weighted
+    elif opened.compiled is not None:
+        for name in settings.metrics_from_compile(opened.compiled):
+            yield name, False
+
+
+def _listed(value: Any) -> list[Any]:
+    """The metrics of one output, whatever they were given as."""
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return [value]
+    return [leaf for item in value for leaf in _listed(item)]
 
 
 def _optimizer(request: Request, opened: Opened, package: str, settled: Settled) -> Settled:

@@ -16,7 +16,15 @@ from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import TrialRun
-from segdoctor.examination import feeding, opening, preparing, recording, settling, training
+from segdoctor.examination import (
+    feeding,
+    opening,
+    optimising,
+    preparing,
+    recording,
+    settling,
+    training,
+)
 from segdoctor.examination.as_loaded import score_as_loaded
 from segdoctor.examination.request import Request
 from segdoctor.examination.static import without_architecture
@@ -87,6 +95,8 @@ class Examination:
             self._run_and_try()
 
     def _run_and_try(self) -> None:
+        self.around |= optimising.asked_fields(self.request)
+        self.around["compiled_before"] = self._compiled_before()
         frozen = opening.freeze(self.opened.model, self.request.freeze)
         if frozen:
             self.facts["freeze"] = frozen
@@ -95,6 +105,9 @@ class Examination:
         assert self.run is not None
         with self._timed("recording"):
             self.trace = recording.record(self.run, self.knowledge, self.request.say)
+        with self._timed("sweep"):
+            self.trace = self.trace.having(sweep=self._sweep())
+        with self._timed("as loaded"):
             self.as_loaded = self._score_as_loaded()
             if self.as_loaded:
                 self.facts["as_it_came"] = _score_in_words(self.as_loaded)
@@ -144,7 +157,7 @@ class Examination:
             ignore_declared_by="user" if request.ignore_label is not None else "",
             flavour=graph.flavour if graph else _live_flavour(self.opened.model),
             epochs=request.epochs,
-            steps_per_epoch=request.steps_per_epoch,
+            steps_per_epoch=feeding.steps_of(request, self.scan),
             batch_size=request.batch_size,
             source="folder" if feeding.is_folder(request.data) else "arrays",
         )
@@ -160,6 +173,17 @@ class Examination:
         self.knowledge = replace(self.knowledge, fields={**self.knowledge.fields, **self.around})
         self.facts |= dict(prepared.facts)
         self.notes += prepared.notes
+
+    def _compiled_before(self) -> object:
+        if not self.opened.live:
+            return Missing("a file has no step that was fixed by fit")
+        return optimising.compiled_field(self.request, self.opened.model)
+
+    def _sweep(self) -> object:
+        assert self.run is not None
+        wanted = bool(self.around.get("sweep_asked")) and self.knowledge.optimizer_known
+        steps = recording.planned_steps(self.knowledge.declared)
+        return optimising.sweep_field(self.run, steps, wanted=wanted)
 
     def _score_as_loaded(self) -> dict[str, Any]:
         """Mean IoU of the model as it came, in inference mode, at its own size."""

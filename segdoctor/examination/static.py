@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,7 +27,7 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
     from segdoctor.sources.model_file import read_model_file
 
     start = time.perf_counter()
-    facts = read_model_file(path)
+    facts = read_model_file(path, meanwhile=_slow_imports)
     trace = _unmeasured().having(
         code=facts.code,
         not_loadable=facts.not_loadable,
@@ -50,6 +51,14 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
         seconds=time.perf_counter() - start,
         notes=facts.notes,
     )
+
+
+def _slow_imports() -> None:
+    """What is needed once the file has been read, loaded while a child process reads it."""
+    for name in ("examination.versions", "report.inspect_text", "report.text", "report.screen"):
+        importlib.import_module(f"segdoctor.{name}")
+    importlib.import_module("rich.console")
+    importlib.import_module("rich.table")
 
 
 def without_architecture(facts: ModelFacts) -> dict[str, object]:

@@ -10,6 +10,9 @@ from segdoctor.core.training_facts import Block
 from segdoctor.measures.batch_norm_facts import BATCH_NORM_CLASSES
 
 _LONGEST = 40
+_PARTS = frozenset(
+    ("conv", "bn", "depthwise", "pointwise", "project", "expand", "dense", "norm", "kernel")
+)
 
 
 def blocks_of(graph: GraphFacts) -> tuple[Block, ...]:
@@ -38,8 +41,13 @@ def module_of(name: str) -> str:
     outer, _, own = name.rpartition("/")
     if outer:
         return outer.partition("/")[0]
-    found = re.match(r"[A-Za-z]+(?:_(?!conv|bn|BN|batch)[A-Za-z]+)*_?(?:block)?_?\d*", own)
-    return found.group(0).strip("_") if found and found.group(0) else own
+    parts = own.split("_")
+    numbered = next((place for place, part in enumerate(parts) if re.search(r"\d", part)), None)
+    if numbered is not None:
+        return "_".join(parts[: numbered + 1])
+    while len(parts) > 1 and parts[-1].lower() in _PARTS:
+        parts.pop()
+    return "_".join(parts)
 
 
 def in_words(blocks: Sequence[Block], trains: bool) -> str:

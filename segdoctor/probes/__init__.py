@@ -10,6 +10,7 @@ from segdoctor.probes.batch_norm import (
     TrainInferenceGap,
     WiredModeOverridden,
 )
+from segdoctor.probes.batch_norm_momentum import MomentumTooSlow
 from segdoctor.probes.batch_norm_statistics import (
     BatchTooSmall,
     Degenerate,
@@ -18,8 +19,10 @@ from segdoctor.probes.batch_norm_statistics import (
 )
 from segdoctor.probes.callbacks import EarlyStopTooEarly, MonitorAbsent, MonitorDirectionWrong
 from segdoctor.probes.class_balance import ClassMissingOrRare
+from segdoctor.probes.class_weight import ClassWeightNotApplied
 from segdoctor.probes.dataset import FileUnreadable, PairMissing, PairSizeDiffers
 from segdoctor.probes.freeze_boundary import FreezeSplitsBlock
+from segdoctor.probes.freeze_readback import FreezeNotAsDescribed, TrainableChangedAfterCompile
 from segdoctor.probes.gradient_flow import GradientNotFinite, NoGradientPath
 from segdoctor.probes.gradient_scale import GradientExplodes, GradientVanishes
 from segdoctor.probes.history import NotFiniteAtEpoch, Oscillation, PlateauFromStart
@@ -31,6 +34,7 @@ from segdoctor.probes.label_colours import ColourMapAsLabel, LuminanceAsLabel, S
 from segdoctor.probes.label_encoding import LabelOutOfRange, LabelsConstant, OffByOne
 from segdoctor.probes.labels_as_fed import LabelShapeMismatch, OnehotMalformed, SparseOnehotMismatch
 from segdoctor.probes.learned_prior import LearnedPriorOnly
+from segdoctor.probes.learning_rate import LearningRateOutsideRange
 from segdoctor.probes.loss_alignment import SilentBroadcast
 from segdoctor.probes.loss_balance import DominatedByOneClass, GradientScaleExtreme
 from segdoctor.probes.loss_contract import (
@@ -42,6 +46,8 @@ from segdoctor.probes.loss_contract import (
 from segdoctor.probes.loss_score import MetricUsedAsLoss
 from segdoctor.probes.loss_structure import LossForgetsClasses, LossMixesPixels
 from segdoctor.probes.mask_shape import InterpolatedLabels, LossyMasks
+from segdoctor.probes.metric_collapse import AccuracyHidesCollapse, VoidReachesMetric
+from segdoctor.probes.metric_contract import AveragedWrongly, FedUnarranged, NotOneWhenPerfect
 from segdoctor.probes.model_file import CodeInModelFile, LayerNotLoadable, WeightsNotFinite
 from segdoctor.probes.optimisation import UpdateTooLarge, UpdateTooSmall
 from segdoctor.probes.output_activation import (
@@ -57,6 +63,8 @@ from segdoctor.probes.output_scale import (
     SoftmaxOnSoftmaxLoss,
 )
 from segdoctor.probes.padding import PaddingLabelled
+from segdoctor.probes.regularisation import MixedPrecisionUnderflow, RegularisationDominates
+from segdoctor.probes.schedule import ScheduleEndsTooEarly, TooFewSteps
 from segdoctor.probes.splits import SplitsOverlap, ValidationListUsedForTraining
 from segdoctor.probes.trainable_head import NothingToTrain
 from segdoctor.probes.trial import (
@@ -81,8 +89,10 @@ PROBES: tuple[Probe, ...] = (
     StatisticsAtDefault(),
     StatisticsStale(),
     TrainableForcedInference(),
+    MomentumTooSlow(),
     Degenerate(),
     FreezeSplitsBlock(),
+    TrainableChangedAfterCompile(),
     WiredModeOverridden(),
     SoftmaxOnSoftmaxLoss(),
     LogitsIntoProbabilityLoss(),
@@ -109,6 +119,7 @@ PROBES: tuple[Probe, ...] = (
     VoidAsClass(),
     PaddingLabelled(),
     VoidLost(),
+    VoidReachesMetric(),
     IgnoreLabelUndeclared(),
     VoidDilutesLoss(),
     SparseOnehotMismatch(),
@@ -139,6 +150,17 @@ PROBES: tuple[Probe, ...] = (
     NothingToTrain(),
     UpdateTooSmall(),
     UpdateTooLarge(),
+    LearningRateOutsideRange(),
+    RegularisationDominates(),
+    ScheduleEndsTooEarly(),
+    MixedPrecisionUnderflow(),
+    TooFewSteps(),
+    ClassWeightNotApplied(),
+    FreezeNotAsDescribed(),
+    NotOneWhenPerfect(),
+    FedUnarranged(),
+    AccuracyHidesCollapse(),
+    AveragedWrongly(),
     PlateauFromStart(),
     Oscillation(),
     EarlyStopTooEarly(),

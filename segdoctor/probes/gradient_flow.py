@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import GradientFacts, ModeFacts
 from segdoctor.core.model_facts import GraphFacts
+from segdoctor.core.network_facts import CutOperation, NotFinite
 from segdoctor.core.probe import Probe
 from segdoctor.measures.graph_depth import on_path_to_every_output
 
@@ -34,7 +35,12 @@ class NoGradientPath(Probe):
         metadata={"doc": "share of the weights without gradient, where the graph is not known"},
     )
 
-    def examine(self, gradients: tuple[GradientFacts, ...], graph: GraphFacts) -> Iterator[Finding]:
+    def examine(
+        self,
+        gradients: tuple[GradientFacts, ...],
+        graph: GraphFacts,
+        gradient_cut: tuple[CutOperation, ...] = (),
+    ) -> Iterator[Finding]:
         trained = [fact for fact in gradients if fact.trainable]
         on_path = on_path_to_every_output(graph)
         if on_path is not None:
@@ -61,6 +67,10 @@ class NoGradientPath(Probe):
                 Evidence("trainable variables without gradient", len(cut), 0, "variables"),
                 Evidence("share of the weights", _round(lost / max(weights, 1)), 0, "share"),
                 Evidence("last layer without gradient", last.layer, where=last.variable),
+                *(
+                    Evidence("operation that cuts the path", op.operation, where=op.layer or op.name)
+                    for op in gradient_cut
+                ),
             ),
             Fix(
                 "Look for argmax, round, a comparison, a cast to integer, tf.stop_gradient or "
@@ -84,7 +94,10 @@ class GradientNotFinite(Probe):
     fewest: int = field(default=1, metadata={"doc": "variables with NaN or Inf"})
 
     def examine(
-        self, gradients: tuple[GradientFacts, ...], modes: ModeFacts | None = None
+        self,
+        gradients: tuple[GradientFacts, ...],
+        modes: ModeFacts | None = None,
+        not_finite: NotFinite | None = None,
     ) -> Iterator[Finding]:
         broken = [fact for fact in gradients if fact.trainable and not fact.finite]
         if len(broken) < self.fewest:
@@ -106,6 +119,12 @@ class GradientNotFinite(Probe):
         ]
         if value is not None:
             evidence.append(Evidence("loss", str(value) if itself else _round(value)))
+        if not_finite is not None and not_finite.operation:
+            place = not_finite.layer or {"loss": "the loss", "backward": "the backward pass"}.get(
+                not_finite.where, "the model"
+            )
+            said += f"; the first operation that gives one is {not_finite.operation} in {place}"
+            evidence.append(Evidence("first operation", not_finite.operation, where=place))
         yield self.finding(
             f"The gradient has NaN or Inf in {len(broken)} variables; {said}.",
             evidence,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.history_facts import HistoryFacts
@@ -76,7 +77,7 @@ class PlateauFromStart(Probe):
     ) -> Iterator[Finding]:
         from segdoctor.measures.curves import shape_of
 
-        name, values = curve(history, "loss", "train_loss", "training_loss")
+        _, values = curve(history, "loss", "train_loss", "training_loss")
         shape = shape_of(values)
         if shape is None or shape.length < self.fewest:
             raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
@@ -155,7 +156,7 @@ class Oscillation(Probe):
     def examine(self, history: HistoryFacts) -> Iterator[Finding]:
         from segdoctor.measures.curves import shape_of
 
-        name, values = curve(history, "loss", "train_loss", "training_loss")
+        _, values = curve(history, "loss", "train_loss", "training_loss")
         shape = shape_of(values)
         if shape is None or shape.length < self.fewest:
             raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
@@ -194,8 +195,8 @@ def _rate_cycles(series: Mapping[str, Sequence[float]]) -> bool:
     """Whether the learning rate itself goes up and down."""
     for name in ("learning_rate", "lr"):
         rates = [rate for rate in series.get(name, ()) if math.isfinite(rate)]
-        steps = [b - a for a, b in zip(rates, rates[1:], strict=False)]
-        ups = sum(1 for a, b in zip(steps, steps[1:], strict=False) if a < 0 < b)
+        steps = [b - a for a, b in pairwise(rates)]
+        ups = sum(1 for a, b in pairwise(steps) if a < 0 < b)
         if ups >= 2:
             return True
     return False

@@ -14,17 +14,22 @@ import numpy as np
 
 from segdoctor.core.error_line import error_line
 from segdoctor.core.measured import ModeFacts
+from segdoctor.core.network_facts import NotFinite
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.trace import Missing
 from segdoctor.measures.graph_depth import layer_depths
+from segdoctor.recorder.activations import activity
 from segdoctor.recorder.batch_norm import Watch, first_difference, observed, watched
 from segdoctor.recorder.forward import Outputs, Reach, TracedForward, quick_tracing
-from segdoctor.recorder.gradients import gradient_facts
+from segdoctor.recorder.gradient_cut import cutting_operations
+from segdoctor.recorder.gradients import gradient_facts, norm_of
 from segdoctor.recorder.layers import batch_norm_layers
 from segdoctor.recorder.legacy_batch_norm import legacy_batch_norm
 from segdoctor.recorder.live_graph import live_facts
 from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.modes import first_output, output_gap, without_noise
+from segdoctor.recorder.not_finite import name_the_operation
+from segdoctor.recorder.penalty import decay_penalty, l2_penalty
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved, preserved_variables
 from segdoctor.recorder.updates import update_facts
@@ -75,10 +80,15 @@ def record_network(
             passes.run()
         except Exception as error:  # noqa: BLE001 - the boundary: the user's layers may raise anything
             missing = Missing(f"the model does not run on the batch: {error_line(error)}")
-            names = ("gradients", "bn_observed", "modes", "updates", "y_train", "y_infer")
+            names = (
+                *("gradients", "bn_observed", "modes", "updates", "y_train", "y_infer"),
+                *("penalties", "activations", "output_gradient", "not_finite", "gradient_cut"),
+            )
             return {**fields, **dict.fromkeys(names, missing)}
         fields |= passes.fields()
         fields["updates"] = _updates(model, optimizer, passes, planned_steps)
+        fields["penalties"] = _penalties(model, optimizer, passes, fields["updates"])
+        fields |= passes.closer_looks()
     return fields
 
 
@@ -98,6 +108,8 @@ class _Passes:
         self.why_no_loss = "" if loss is not None else "no loss is known"
         self.loss = LossAsInFit(loss, model) if loss is not None else None
         self.gradients: dict[int, Any] | None = None
+        self.output_gradient: Any = None
+        self.activations: Any = None
         self.reach: Reach = ""
 
     def run(self) -> None:
@@ -118,7 +130,7 @@ class _Passes:
         }
 
     def _with_gradients(self) -> tuple[Outputs, Watch]:
-        with watched(self.model) as seen:
+        with watched(self.model) as seen, activity(self.model) as self.activations:
             outputs = self._forward_and_back(eager=True)
         if self.loss is not None and not self.reach and _may_be_activated(outputs):
             # A bare softmax operation at the end shows its logits to the loss in a graph only.
@@ -129,7 +141,8 @@ class _Passes:
             self.gradients = eagerly
         return outputs, seen
 
-    def _forward_and_back(self, *, eager: bool) -> Outputs:
+    def _forward_and_back(self, *, eager: bool, done: list[str] | None = None) -> Outputs:
+        """One pass; with ``done`` a loss that raises is not caught, and stages are told."""
         import tensorflow as tf
 
         forward = TracedForward(self.model, training=True, eager=eager)
@@ -139,11 +152,56 @@ class _Passes:
                 tape.watch(variables)
                 outputs = forward(self.x)
                 self.reach = forward.reach
-                total = self._total(outputs)
+                if done is None:
+                    total = self._total(outputs)
+                else:
+                    done.append("forward")
+                    total = self.loss.total(self.y, outputs, self.weight, self.reach)  # type: ignore[union-attr]
+                    done.append("loss")
             if total is not None:
-                found = tape.gradient(total, variables)
+                scores = self._scores(outputs)
+                found = tape.gradient(total, [*variables, scores])
+                self.output_gradient = found.pop()
                 self.gradients = {id(v): g for v, g in zip(variables, found, strict=True)}
         return outputs
+
+    def _scores(self, outputs: Outputs) -> Any:
+        """The tensor that the loss looks at: the logits where Keras reaches back to them."""
+        behind = outputs.keras_logits
+        if behind is not None and self.reach:
+            return behind[0] if isinstance(behind, list) else behind
+        return first_output(outputs.y_pred)
+
+    def closer_looks(self) -> dict[str, object]:
+        """Units that are dead; and, only where something is wrong, the operation to blame."""
+        found: dict[str, object] = {
+            "activations": self.activations.facts(self.depths),
+            "output_gradient": Missing(self.why_no_loss or "the output has no gradient")
+            if self.output_gradient is None
+            else np.asarray(self.output_gradient, np.float32),
+        }
+        found["not_finite"] = self._not_finite()
+        found["gradient_cut"] = self._cut()
+        return found
+
+    def _not_finite(self) -> object:
+        values = [] if self.gradients is None else list(self.gradients.values())
+        outputs = [first_output(self.train.y_pred), *(g for g in values if g is not None)]
+        if all(norm_of(value)[1] for value in outputs):
+            return None
+        if self.gradients is None:
+            return NotFinite("forward", "")
+        return name_the_operation(
+            self.model, lambda done: self._forward_and_back(eager=True, done=done)
+        )
+
+    def _cut(self) -> object:
+        lost = [] if self.gradients is None else [g for g in self.gradients.values() if g is None]
+        if not lost:
+            return ()
+        variables = TracedForward(self.model, training=True).trainable_variables()
+        unreached = [v for v in variables if self.gradients and self.gradients.get(id(v)) is None]
+        return cutting_operations(self.model, self.x, unreached)
 
     def _total(self, outputs: Outputs) -> Any:
         """What ``fit`` minimises; None where the loss is unknown or raises."""
@@ -198,6 +256,16 @@ class _Passes:
         if self.reach in ("Softmax", "Sigmoid") and not reach:
             return None
         return float(self.loss(self.y, outputs, self.weight, reach))
+
+
+def _penalties(model: Any, optimizer: Any, passes: _Passes, updates: object) -> object:
+    """The pull of L2 losses and of the optimizer's weight decay; () where there is neither."""
+    if passes.gradients is None:
+        return Missing(passes.why_no_loss, "" if passes.loss is not None else "--loss")
+    found = [l2_penalty(model, passes.gradients, passes.modes.loss_training or 0.0)]
+    if optimizer is not None and isinstance(updates, tuple):
+        found.append(decay_penalty(optimizer, updates))
+    return tuple(fact for fact in found if fact is not None)
 
 
 def _may_be_activated(outputs: Outputs) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.core.model_facts import CompileFacts
+from segdoctor.measures.stock_names import METRIC_FUNCTIONS
 
 _WRONG = "expected a Keras name, Name(option=value), or file.py:name"
 
@@ -144,6 +145,30 @@ def optimizer_from_compile(
         except (TypeError, ValueError, KeyError):
             return None
     return made
+
+
+def metric_from_name(text: str, *, package: str = "keras") -> Any:
+    """The metric that ``text`` names: ``accuracy``, ``MeanIoU(num_classes=21)``, ``iou.py:mine``."""
+    if ".py:" in text:
+        made = from_file(text)
+        return made() if inspect.isclass(made) else made
+    name, options = _call(text, "--metric")
+    metrics = keras_of(package).metrics
+    if not options and name in METRIC_FUNCTIONS:
+        return name  # as in compile: the labels decide which accuracy it is
+    for candidate in dir(metrics):
+        found = getattr(metrics, candidate)
+        if candidate.lower() == name.replace("_", "").lower() and inspect.isclass(found):
+            try:
+                return found(**options)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"metric {clean(text)!r}: {clean(error)}") from None
+    raise UserError(f"metric {clean(text)!r} is not one of Keras' metrics: {_WRONG}")
+
+
+def metrics_from_compile(compiled: CompileFacts) -> tuple[str, ...]:
+    """Of the metrics that the file was compiled with, those that a name alone makes."""
+    return tuple(name for name in compiled.metrics if name in METRIC_FUNCTIONS)
 
 
 def keras_of(package: str) -> Any:

@@ -61,3 +61,14 @@ def test_what_the_trial_proved_comes_first() -> None:
         Finding("BN002", "", severity="warning"),
     ]
     assert [f.code for f in explained(findings)] == ["OPT001", "OUT002", "LBL009", "BN002"]
+
+
+def test_what_the_trial_shows_stands_below_the_part_that_is_named() -> None:
+    result = told(
+        Finding("TRIAL003", "one class"),
+        Finding("BN004", "default", verdict=Verdict("confirmed", "decisive", "")),
+        Finding("DATA001", "a pair is missing"),
+    )
+    assert ("TRIAL003", "BN004") in result
+    assert ("TRIAL001", None) in told(Finding("TRIAL001", "stuck"), Finding("DATA001", "missing"))
+    assert ("TRIAL002", None) in told(Finding("TRIAL002", "mode"), Finding("OPT001", "small"))

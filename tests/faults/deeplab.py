@@ -16,12 +16,12 @@ from segdoctor.sources.voc import make_batch, scan_folder
 SIDE = 96
 
 
-def warmed_up(data: Path) -> Any:
+def warmed_up(data: Path, alpha: float = 0.35) -> Any:
     """A MobileNetV2 DeepLabv3+ with weights and BN statistics of a short training."""
     import keras
 
     keras.utils.set_random_seed(0)
-    model = build_deeplab("mobilenetv2", (SIDE, SIDE, 3), 21, alpha=0.35, momentum=0.9)
+    model = build_deeplab("mobilenetv2", (SIDE, SIDE, 3), 21, alpha=alpha, momentum=0.9)
     batch = make_batch(
         scan_folder(data), size=(SIDE, SIDE), count=16, num_classes=21, ignore_label=255
     )
@@ -151,9 +151,10 @@ SICK: dict[str, Callable[[Any], Any]] = {
 class Ward:
     """Makes each file once, from one warmed-up model."""
 
-    def __init__(self, folder: Path, data: Path) -> None:
+    def __init__(self, folder: Path, data: Path, alpha: float = 0.35) -> None:
         self._folder = folder
         self._data = data
+        self._alpha = alpha
         self._model: Any = None
 
     def file(self, name: str, suffix: str = ".keras") -> Path:
@@ -162,7 +163,7 @@ class Ward:
         path = self._folder / f"{name}{suffix}"
         if not path.exists():
             if self._model is None:
-                self._model = warmed_up(self._data)
+                self._model = warmed_up(self._data, self._alpha)
             twin = keras.models.clone_model(self._model)
             twin.set_weights(self._model.get_weights())
             SICK[name](twin).save(path)

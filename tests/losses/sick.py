@@ -413,9 +413,7 @@ CASES = [
     Case("a mean twice", averaged_twice, "LOSS008", {}, "warning"),
     Case("times 10,000", in_thousands, "LOSS008", {}, "warning"),
     Case("background counts most", background_counts_most, "LOSS009", {}, "warning"),
-    Case(
-        "2 % foreground", L.CategoricalCrossentropy(), "LOSS009", {"rare": 0.015}, "warning"
-    ),
+    Case("2 % foreground", L.CategoricalCrossentropy(), "LOSS009", {"rare": 0.015}, "warning"),
     Case("a metric object", keras.metrics.OneHotMeanIoU(3), "LOSS010"),
     Case("another metric object", keras.metrics.CategoricalAccuracy(), "LOSS010"),
     Case("the Dice coefficient", dice_coefficient, "LOSS010"),
@@ -423,13 +421,9 @@ CASES = [
     Case("a soft IoU", soft_iou, "LOSS010"),
     Case("the probability of the label", agreement, "LOSS010"),
     Case("accuracy", keras.metrics.categorical_accuracy, "LOSS010"),
-    Case(
-        "zero rows, smoothed", smoothed_zero_rows, "IGN001", {"form": "zero", "void": True}
-    ),
+    Case("zero rows, smoothed", smoothed_zero_rows, "IGN001", {"form": "zero", "void": True}),
     Case("zero rows, Dice", dice_over_zero_rows, "IGN001", {"form": "zero", "void": True}),
-    Case(
-        "another value masked", masks_the_wrong_value, "IGN001", {"form": "ids", "void": True}
-    ),
+    Case("another value masked", masks_the_wrong_value, "IGN001", {"form": "ids", "void": True}),
     Case(
         "255 rows, cross-entropy",
         L.CategoricalCrossentropy(),

@@ -57,9 +57,7 @@ def jaccard(y: Any, p: Any) -> Any:
 
 
 def tversky(y: Any, p: Any) -> Any:
-    hit, missed, extra = (
-        tf.reduce_sum(t, (1, 2)) for t in (y * p, y * (1 - p), (1 - y) * p)
-    )
+    hit, missed, extra = (tf.reduce_sum(t, (1, 2)) for t in (y * p, y * (1 - p), (1 - y) * p))
     return 1 - tf.reduce_mean((hit + 1) / (hit + 0.7 * missed + 0.3 * extra + 1))
 
 
@@ -116,8 +114,10 @@ def total_variation(y: Any, p: Any) -> Any:
 
 
 def ssim_and_cross(y: Any, p: Any) -> Any:
-    return tf.reduce_mean(cross(y, p)) + 1 - tf.reduce_mean(
-        tf.image.ssim(y, p, max_val=1.0, filter_size=3)
+    return (
+        tf.reduce_mean(cross(y, p))
+        + 1
+        - tf.reduce_mean(tf.image.ssim(y, p, max_val=1.0, filter_size=3))
     )
 
 

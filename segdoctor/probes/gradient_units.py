@@ -1,0 +1,115 @@
+"""GRAD005, GRAD006: units that are dead, and a head that is saturated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.measured import HeadFacts
+from segdoctor.core.network_facts import ActivationFacts, OutputGradientFacts
+from segdoctor.core.probe import Probe
+
+
+@dataclass(frozen=True)
+class DeadUnits(Probe):
+    code = "GRAD005"
+    how = (
+        "Behind every rectifier the largest value of each channel over the whole batch, in the "
+        "training call: a channel whose largest value is 0 gives nothing and gets no gradient."
+    )
+    why = "A ReLU whose input is negative for every image stays so: nothing can move it again."
+    fix = "A smaller learning rate, He initialisation, biases of 0, LeakyReLU, batch norm before."
+    fine = (
+        "Some channels that this batch happens not to use: a trained net has up to a third of "
+        "them. Maps of few values (a pooled image) are not judged."
+    )
+    sources = "Maas et al. 2013, Rectifier nonlinearities; measured on keras.applications"
+
+    dead: float = field(default=0.7, metadata={"doc": "share of the channels of one layer"})
+    fewest_values: int = field(
+        default=64, metadata={"doc": "values of a channel that the batch must give"}
+    )
+    fewest_channels: int = field(default=4, metadata={"doc": "channels of a layer to judge it"})
+
+    def examine(self, activations: tuple[ActivationFacts, ...]) -> Iterator[Finding]:
+        judged = [
+            fact
+            for fact in activations
+            if fact.activation in ("relu", "relu6")
+            and fact.values >= self.fewest_values
+            and fact.channels >= self.fewest_channels
+            and fact.finite
+        ]
+        dead = [fact for fact in judged if fact.dead >= self.dead]
+        if not dead:
+            return
+        worst = max(dead, key=lambda fact: fact.dead)
+        others = f" ({len(dead)} layers in all)" if len(dead) > 1 else ""
+        yield self.finding(
+            f"{worst.dead:.0%} of the channels of {worst.layer} are zero for the whole batch"
+            f"{others}: they give nothing and get no gradient.",
+            (
+                Evidence(
+                    "dead channels of a layer", _round(worst.dead), self.dead, "share", worst.layer
+                ),
+                Evidence("layers with that many", len(dead), 0, f"of {len(judged)}"),
+                Evidence("values of a channel in the batch", worst.values, None, "values"),
+            ),
+            Fix(
+                "Start these layers anew with He-normal weights and biases of 0, and lower the "
+                "learning rate; batch normalisation before the ReLU keeps them alive.",
+                "x = layers.ReLU(negative_slope=0.1)(layers.BatchNormalization()(x))",
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class OutputSaturated(Probe):
+    code = "GRAD006"
+    how = (
+        "The gradient of the loss at each pixel of the output: of the pixels that are predicted "
+        "wrongly, the share that has no gradient to speak of, and of all pixels the share whose "
+        "probabilities are exactly 0 or 1."
+    )
+    why = "Where the probability is clipped the loss is flat: what is wrong there stays wrong."
+    fix = "Give the loss logits, scale the head down, bring the inputs to unit scale."
+    fine = "A trained net that is sure and right: only wrong pixels are counted."
+    sources = "measured: Keras clips probabilities at 1e-7, its gradient there is exactly 0"
+
+    without: float = field(
+        default=0.5, metadata={"doc": "share of the wrong pixels that have no gradient"}
+    )
+    wrong: float = field(default=0.1, metadata={"doc": "share of the valid pixels that is wrong"})
+    saturated: float = field(
+        default=0.3, metadata={"doc": "share of the valid pixels at exactly 0 or 1"}
+    )
+
+    def examine(self, output_gradient_facts: OutputGradientFacts, head: HeadFacts) -> Iterator[Finding]:
+        facts = output_gradient_facts
+        if head.kind not in ("softmax", "sigmoid") or facts.wrong <= self.wrong:
+            return
+        if facts.wrong_without < self.without or facts.saturated < self.saturated:
+            return
+        yield self.finding(
+            f"The {head.kind} of the head is saturated: {facts.wrong_without:.0%} of the pixels "
+            "that are wrong have no gradient, so the loss cannot mend them.",
+            (
+                Evidence(
+                    "wrong pixels without gradient", _round(facts.wrong_without), self.without, "share"
+                ),
+                Evidence("pixels at 0 or 1", _round(facts.saturated), self.saturated, "share"),
+                Evidence("pixels that are wrong", _round(facts.wrong), self.wrong, "share"),
+            ),
+            Fix(
+                "Let the head give logits and tell the loss so: it is then exact for any score. "
+                "Scores this large come from inputs or weights that are not of unit scale.",
+                "head = layers.Conv2D(classes, 1)      # no activation\n"
+                "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
+                {"head.activation": "remove", "loss.from_logits": True},
+            ),
+        )
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")
