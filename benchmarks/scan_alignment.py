@@ -171,7 +171,8 @@ def main() -> None:
         print(f"{share:.0%} shuffled: noticed {seen:.1%} [{limit}], wrong pairs named {hit:.1%}")
     hits, false, right = single(pairs, draws)
     print(
-        f"two exchanged: named {hits:.1%} [80 %], false {false:.3%} [1 %], partner {right:.1%} [70 %]"
+        f"two exchanged: named {hits:.1%} [80 %], false {false:.3%} [1 %], "
+        f"right partner {right:.1%} [70 %]"
     )
     print(f"one overwritten: named {overwritten(pairs, draws):.1%}")
     print(f"clean resamples of 40: false alarms {clean(pairs, draws)} of {draws} [0]")

@@ -29,6 +29,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "IGN002": ("IGN001",),
     "IGN001": ("LOSS002",),
     "MDL005": ("GRAD001",),
+    "MDL008": ("LBL002", "LOSS001", "LOSS004", "LOSS007"),
     "LOSS003": ("GRAD001",),
     "GRAD007": ("GRAD001",),
     "DATA007": ("BN005",),

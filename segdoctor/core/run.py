@@ -51,8 +51,9 @@ class Run:
     """A training run to be examined.
 
     ``model`` is a live Keras model; ``loss`` and ``optimizer`` are live objects or None where the
-    run does not say; ``metrics`` are pairs (metric, whether it gets the sample weights). ``provenance`` says where each came from (``"file"``,
-    ``"compiled"``, ``"flag"``, ``"stand-in"``). ``patches`` are the treatments applied so far.
+    run does not say; ``metrics`` are pairs (metric, whether it gets the sample weights).
+    ``provenance`` says where each came from (``"file"``, ``"compiled"``, ``"flag"``,
+    ``"stand-in"``). ``patches`` are the treatments applied so far.
     """
 
     model: Any

@@ -26,6 +26,7 @@ from segdoctor.examination import (
     training,
 )
 from segdoctor.examination.as_loaded import score_as_loaded
+from segdoctor.examination.closer_look import branch_field
 from segdoctor.examination.request import Request
 from segdoctor.examination.static import without_architecture
 from segdoctor.probes import PROBES, SECOND_PASS
@@ -107,6 +108,8 @@ class Examination:
             self.trace = recording.record(self.run, self.knowledge, self.request.say)
         with self._timed("sweep"):
             self.trace = self.trace.having(sweep=self._sweep())
+        with self._timed("branches"):
+            self.trace = self.trace.having(branches=branch_field(self.run, self.trace))
         with self._timed("as loaded"):
             self.as_loaded = self._score_as_loaded()
             if self.as_loaded:

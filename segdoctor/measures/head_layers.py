@@ -24,7 +24,9 @@ def without_gradient(layer: LayerFacts) -> bool:
     if name in _WITHOUT:
         return True
     if name == "cast":
-        kind = str(layer.config.get("dtype") or (layer.calls[0].kwargs.get("dtype") if layer.calls else ""))
+        kind = str(
+            layer.config.get("dtype") or (layer.calls[0].kwargs.get("dtype") if layer.calls else "")
+        )
         return kind.startswith(_INTEGER)
     return False
 

@@ -1,4 +1,4 @@
-"""Whether what stands in the place of a loss is a score: best at the top, and minimised as it is."""
+"""Whether what stands in the place of a loss is a score: best at its top, minimised as it is."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from segdoctor.core.measured import Answer
 from segdoctor.measures.loss_answer import Fact, differ, gradient_of
-from segdoctor.measures.loss_sheet import Question, Sheet
+from segdoctor.measures.loss_sheet import Array, Question, Sheet
 
 Facts = dict[str, Fact]
 
@@ -29,7 +29,7 @@ def shuffle_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Fa
     rng = np.random.default_rng(4)
     order = rng.permutation(soft[0].size)
 
-    def mixed(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def mixed(array: Array) -> Array:
         return array.reshape(len(array), -1)[:, order].reshape(array.shape)
 
     plain = yield Question(labels, soft, "soft, before the shuffle")

@@ -173,7 +173,7 @@ def _beyond_one(pupil: _Pupil) -> str:
     perfect, wrong = pupil.values.get("perfect"), pupil.values.get("wrong")
     if perfect is None or wrong is None or not perfect > max(wrong, 1.01):
         return ""
-    if -1e-3 <= wrong and perfect < 10:
+    if wrong >= -1e-3 and perfect < 10:
         return "score"
     return "scale" if pupil.fed.kind == "logits" else ""
 

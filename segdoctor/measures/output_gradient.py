@@ -48,7 +48,9 @@ def output_gradient_facts(
     typical = float(pull[valid].max(initial=0.0))
     without = pull[wrong] <= _NEARLY * typical if typical > 0 else np.ones(int(wrong.sum()), bool)
     return OutputGradientFacts(
-        by_class={c: float(pull[valid & (ids == c)].sum() / total) if total else 0.0 for c in classes},
+        by_class={
+            c: float(pull[valid & (ids == c)].sum() / total) if total else 0.0 for c in classes
+        },
         pixels={c: float((ids == c)[valid].mean()) for c in classes},
         void=float(pull[~valid].sum() / total) if total else 0.0,
         wrong=float(wrong.sum() / max(valid.sum(), 1)),

@@ -58,7 +58,7 @@ def _row_names(rows: NDArray[np.float32], void: int) -> NDArray[np.int64]:
     named[(top == void) & (low == 0)] = -3
     named[(top == void) & (low == void)] = -2
     named[(top == 0) & (low == 0)] = -1
-    return named
+    return np.asarray(named)
 
 
 def padding_of(x: NDArray[Any]) -> Bool:

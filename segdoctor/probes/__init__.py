@@ -25,6 +25,18 @@ from segdoctor.probes.freeze_boundary import FreezeSplitsBlock
 from segdoctor.probes.freeze_readback import FreezeNotAsDescribed, TrainableChangedAfterCompile
 from segdoctor.probes.gradient_flow import GradientNotFinite, NoGradientPath
 from segdoctor.probes.gradient_scale import GradientExplodes, GradientVanishes
+from segdoctor.probes.gradient_units import DeadUnits, OutputSaturated
+from segdoctor.probes.graph_design import (
+    LinearStack,
+    ResizeConventionDiffers,
+    StrideAndRatesDisagree,
+)
+from segdoctor.probes.graph_path import (
+    NoGradientOperation,
+    OutputSizeDiffers,
+    PixelOrderScrambled,
+    UntrackedVariables,
+)
 from segdoctor.probes.history import NotFiniteAtEpoch, Oscillation, PlateauFromStart
 from segdoctor.probes.ignore_disk import IgnoreLabelUndeclared
 from segdoctor.probes.ignore_label import VoidInsideOneHot, VoidOutOfRange, VoidReachesLoss
@@ -83,6 +95,13 @@ PROBES: tuple[Probe, ...] = (
     LayerNotLoadable(),
     WeightsNeverLoaded(),
     WeightsNotFinite(),
+    NoGradientOperation(),
+    StrideAndRatesDisagree(),
+    ResizeConventionDiffers(),
+    OutputSizeDiffers(),
+    PixelOrderScrambled(),
+    UntrackedVariables(),
+    LinearStack(),
     FrozenUsesBatchStatistics(),
     BatchTooSmall(),
     TrainInferenceGap(),
@@ -147,6 +166,8 @@ PROBES: tuple[Probe, ...] = (
     GradientVanishes(),
     GradientExplodes(),
     GradientNotFinite(),
+    DeadUnits(),
+    OutputSaturated(),
     NothingToTrain(),
     UpdateTooSmall(),
     UpdateTooLarge(),

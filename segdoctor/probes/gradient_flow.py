@@ -68,7 +68,9 @@ class NoGradientPath(Probe):
                 Evidence("share of the weights", _round(lost / max(weights, 1)), 0, "share"),
                 Evidence("last layer without gradient", last.layer, where=last.variable),
                 *(
-                    Evidence("operation that cuts the path", op.operation, where=op.layer or op.name)
+                    Evidence(
+                        "operation that cuts the path", op.operation, where=op.layer or op.name
+                    )
                     for op in gradient_cut
                 ),
             ),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import HeadFacts
-from segdoctor.core.network_facts import ActivationFacts, OutputGradientFacts
+from segdoctor.core.network_facts import ActivationFacts, Branch, OutputGradientFacts
 from segdoctor.core.probe import Probe
 
 
@@ -32,7 +32,54 @@ class DeadUnits(Probe):
     )
     fewest_channels: int = field(default=4, metadata={"doc": "channels of a layer to judge it"})
 
-    def examine(self, activations: tuple[ActivationFacts, ...]) -> Iterator[Finding]:
+    effect: float = field(
+        default=1e-4,
+        metadata={"doc": "change of the output when a branch is zeroed, in spreads of it"},
+    )
+
+    def examine(
+        self,
+        activations: tuple[ActivationFacts, ...],
+        branches: tuple[Branch, ...] = (),
+    ) -> Iterator[Finding]:
+        yield from self._channels(activations)
+        yield from self._branches(branches)
+
+    def _branches(self, branches: Sequence[Branch]) -> Iterator[Finding]:
+        """Branches of a concatenation that change nothing when they are zeroed."""
+        idle = [branch for branch in branches if branch.effect <= self.effect]
+        if not idle or len(idle) == len(branches):
+            return
+        first = idle[0]
+        names = ", ".join(branch.layer for branch in idle[:4])
+        received = first.gradient
+        yield self.finding(
+            f"{'A branch gives' if len(idle) == 1 else f'{len(idle)} branches give'} nothing "
+            f"({names}): with it at zero the output is the same.",
+            (
+                Evidence(
+                    "change of the output when it is zeroed",
+                    *(
+                        _round(first.effect),
+                        self.effect,
+                        "spreads",
+                        f"{first.layer} → {first.merge}",
+                    ),
+                ),
+                *(
+                    [Evidence("gradient that it gets", _round(received), None, "", first.layer)]
+                    if received is not None
+                    else []
+                ),
+                Evidence("branches that were zeroed", len(branches), None, "branches"),
+            ),
+            Fix(
+                "Look at the weights that lead out of the merge for this branch, and at its "
+                "activation: either it is dead, or the layer behind it does not look at it."
+            ),
+        )
+
+    def _channels(self, activations: Sequence[ActivationFacts]) -> Iterator[Finding]:
         judged = [
             fact
             for fact in activations
@@ -85,7 +132,9 @@ class OutputSaturated(Probe):
         default=0.3, metadata={"doc": "share of the valid pixels at exactly 0 or 1"}
     )
 
-    def examine(self, output_gradient_facts: OutputGradientFacts, head: HeadFacts) -> Iterator[Finding]:
+    def examine(
+        self, output_gradient_facts: OutputGradientFacts, head: HeadFacts
+    ) -> Iterator[Finding]:
         facts = output_gradient_facts
         if head.kind not in ("softmax", "sigmoid") or facts.wrong <= self.wrong:
             return
@@ -96,7 +145,10 @@ class OutputSaturated(Probe):
             "that are wrong have no gradient, so the loss cannot mend them.",
             (
                 Evidence(
-                    "wrong pixels without gradient", _round(facts.wrong_without), self.without, "share"
+                    "wrong pixels without gradient",
+                    _round(facts.wrong_without),
+                    self.without,
+                    "share",
                 ),
                 Evidence("pixels at 0 or 1", _round(facts.saturated), self.saturated, "share"),
                 Evidence("pixels that are wrong", _round(facts.wrong), self.wrong, "share"),

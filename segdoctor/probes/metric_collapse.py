@@ -73,8 +73,8 @@ class VoidReachesMetric(Probe):
     )
     why = (
         "Void counts as wrong wherever it is not left out, so that a perfect model scores below 1, "
-        "and the best checkpoint is the one that guesses void. Sample weights reach weighted_metrics "
-        "alone, not metrics."
+        "and the best checkpoint is the one that guesses void. Sample weights reach "
+        "weighted_metrics alone, not metrics."
     )
     fix = "ignore_class in MeanIoU, weighted_metrics with sample weights, a mask in one's own."
     fine = "Metrics that leave the label out, or that are fed weights of 0 there."

@@ -1,4 +1,4 @@
-"""The metric as a black box: is a perfect prediction best, is it fed what it needs, what is averaged."""
+"""The metric as a black box: is perfect best, is it fed what it needs, what is averaged."""
 
 from __future__ import annotations
 

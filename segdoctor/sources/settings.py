@@ -148,7 +148,7 @@ def optimizer_from_compile(
 
 
 def metric_from_name(text: str, *, package: str = "keras") -> Any:
-    """The metric that ``text`` names: ``accuracy``, ``MeanIoU(num_classes=21)``, ``iou.py:mine``."""
+    """The metric that ``text`` names: ``accuracy``, ``MeanIoU(num_classes=21)``, ``m.py:iou``."""
     if ".py:" in text:
         made = from_file(text)
         return made() if inspect.isclass(made) else made

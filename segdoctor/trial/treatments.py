@@ -9,6 +9,8 @@ The patch is declarative; these are the names it may use:
 ``head.activation``        ``"remove"`` the last one, or put ``"softmax"`` / ``"sigmoid"`` behind
 ``head.channels``          int: the last convolution is made anew with so many channels
 ``head.trainable``         True: the last layer with weights trains
+``head.resize``            ``"96x96"``: the output is resized to these rows and columns
+``head.tail``              ``"remove"``: the scores as they are, only resized and flattened
 ``labels.encoding``        ``"ids"`` or ``"onehot"``
 ``labels.void``            ``"zero weight"``: sample weights of 0 at void pixels
 ``labels.decode``          ``"palette"``: colours or luminances back to ids
@@ -20,6 +22,7 @@ The patch is declarative; these are the names it may use:
 ``bn.freeze``              True: every BN is frozen
 ``bn.unwire``              True: ``training=…`` is taken out of the graph
 ``freeze``                 ``"none"``: everything trains; ``"module"``: BN follows its convolution
+``regularisation``         ``"none"``: no L1/L2 losses and no weight decay
 ``optimizer.name``         a Keras optimizer
 ``optimizer.learning_rate``  float
 =========================  ===================================================================
@@ -35,7 +38,7 @@ import numpy as np
 
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch, Run
-from segdoctor.recorder import surgery
+from segdoctor.recorder import surgery, surgery_tail
 from segdoctor.recorder.layers import batch_norm_layers, walk
 from segdoctor.recorder.recalibrate import recalibrate
 
@@ -189,6 +192,26 @@ def _head_trainable(run: Run, value: Any, tools: Tools) -> Run:
     return replace(run, model=model)
 
 
+def _head_resize(run: Run, value: Any, tools: Tools) -> Run:
+    height, width = (int(side) for side in str(value).split("x"))
+    return replace(run, model=surgery_tail.with_resize(run.model, height, width))
+
+
+def _head_tail(run: Run, value: Any, tools: Tools) -> Run:
+    return replace(run, model=surgery_tail.with_plain_tail(run.model))
+
+
+def _regularisation(run: Run, value: Any, tools: Tools) -> Run:
+    optimizer = run.optimizer
+    if optimizer is not None and getattr(optimizer, "weight_decay", None):
+        config = {**optimizer.get_config(), "weight_decay": None}
+        if type(optimizer).__name__ in ("AdamW", "Lion"):
+            config["weight_decay"] = 0.0
+        optimizer = type(optimizer).from_config(config)
+    model = surgery_tail.without_regularisation(run.model)
+    return replace(run, model=model, optimizer=optimizer)
+
+
 def _bn_training(run: Run, value: Any, tools: Tools) -> Run:
     """Frozen BN in inference mode: the stock layer of this Keras, no wired mode, no emulation."""
     model = surgery.with_stock_batch_norm(surgery.without_wired_modes(run.model))
@@ -251,6 +274,9 @@ _STEPS: dict[str, Callable[[Run, Any, Tools], Run]] = {
     "head.channels": _head_channels,
     "head.activation": _head_activation,
     "head.trainable": _head_trainable,
+    "head.tail": _head_tail,
+    "head.resize": _head_resize,
+    "regularisation": _regularisation,
     "freeze": _freeze,
     "bn.unwire": _bn_unwire,
     "bn.training": _bn_training,

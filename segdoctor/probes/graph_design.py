@@ -1,0 +1,182 @@
+"""MDL006, MDL007, MDL011: a design that does not fit itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.model_facts import GraphFacts, LayerFacts, WeightFacts
+from segdoctor.core.probe import Probe
+
+# The first of the three atrous rates of a DeepLab pyramid × output stride.
+_PUBLISHED = 96
+
+
+@dataclass(frozen=True)
+class StrideAndRatesDisagree(Probe):
+    code = "MDL006"
+    how = (
+        "Parallel atrous convolutions are found in the graph; their rates are set against the "
+        "side of the map they look at, and against its stride."
+    )
+    why = (
+        "A 3×3 kernel whose rate is as large as the map sees nothing but zeros around its centre: "
+        "it is a 1×1 convolution. Rates of stride 16 at stride 8 see half as far as they were "
+        "made for."
+    )
+    fix = "Rates 6, 12, 18 at output stride 16 and 12, 24, 36 at 8; a larger input."
+    fine = "DeepLab v2's four rates at stride 8, and rates chosen for small images."
+    sources = "Chen et al. 2017 (Rethinking atrous convolution), 2018; FAULTS ARCH-02"
+
+    outside: float = field(default=1.0, metadata={"doc": "atrous rate over the side of the map"})
+
+    def examine(
+        self, graph: GraphFacts, whole_graph: GraphFacts | None = None
+    ) -> Iterator[Finding]:
+        from segdoctor.measures.strides import pyramids
+
+        for pyramid in pyramids(whole_graph or graph):
+            blind = [r for r in pyramid.rates if pyramid.side and r >= self.outside * pyramid.side]
+            if blind:
+                yield self.finding(
+                    f"At this input size the map before {pyramid.layers[0]} has a side of "
+                    f"{pyramid.side}: the atrous rates {_listed(blind)} reach beyond it, and "
+                    "these branches are 1×1 convolutions.",
+                    (
+                        Evidence(
+                            "largest rate over the side of the map",
+                            *(round(max(blind) / (pyramid.side or 1), 2), self.outside, ""),
+                            pyramid.source,
+                        ),
+                        Evidence("side of the map", pyramid.side, max(blind) + 1, "px"),
+                    ),
+                    Fix(
+                        "Take a larger input, or smaller rates.",
+                        f"side >= {int((max(blind) + 1) * (pyramid.stride or 16))}",
+                    ),
+                )
+                continue
+            three = len(pyramid.rates) == 3 and pyramid.rates in ((6, 12, 18), (12, 24, 36))
+            stride = round(pyramid.stride) if pyramid.stride else None
+            if (
+                three
+                and stride
+                and stride * pyramid.rates[0] != _PUBLISHED
+                and stride in (4, 8, 16, 32)
+            ):
+                meant = _PUBLISHED // pyramid.rates[0]
+                yield self.finding(
+                    f"The rates {_listed(pyramid.rates)} were published for an output stride of "
+                    f"{meant}; here the map before them has a stride of {stride}.",
+                    (Evidence("output stride", stride, meant, "", pyramid.source),),
+                    Fix(
+                        "Use the rates of this stride.",
+                        f"rates = {tuple(_PUBLISHED // stride * k for k in (1, 2, 3))}",
+                    ),
+                    severity="info" if stride < meant else None,
+                )
+
+
+def _listed(rates: object) -> str:
+    return ", ".join(str(rate) for rate in rates)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class ResizeConventionDiffers(Probe):
+    code = "MDL007"
+    how = (
+        "The published DeepLab weights of bonlime (told by the names of their layers and by a "
+        "trained 'logits_semantic' head) were trained with align_corners=True; the resize layers "
+        "of the graph are read."
+    )
+    why = (
+        "With half-pixel centres the same weights paint edges up to 6.5 px off at a factor of 16 "
+        "near the border."
+    )
+    fix = "tf.compat.v1.image.resize(…, align_corners=True) with these weights, or fine-tune."
+    fine = "A net that was trained with the resize it has now; a head of your own."
+    sources = "bonlime/keras-deeplab-v3-plus#49, #137; FAULTS ARCH-01; measured: 33.0 for 39.5"
+
+    fewest: int = field(default=1, metadata={"doc": "bilinear half-pixel resizes"})
+
+    def examine(self, graph: GraphFacts, weights: tuple[WeightFacts, ...]) -> Iterator[Finding]:
+        from segdoctor.measures.initial_distribution import looks_initial
+
+        names = {layer.name.rpartition("/")[2] for layer in graph.layers}
+        head = next(
+            (layer for layer in graph.layers if layer.name.endswith("logits_semantic")), None
+        )
+        if head is None or head.name.rpartition("/")[2] != "logits_semantic":
+            return
+        if not names & {"concat_projection", "aspp0", "image_pooling"}:
+            return
+        kernels = [w for w in weights if w.layer == head.name and w.name.endswith("kernel")]
+        if not kernels or looks_initial(kernels[0], head) is not False:
+            return
+        resizes = [layer for layer in graph.layers if _half_pixel(layer)]
+        if len(resizes) < self.fewest:
+            return
+        last = resizes[-1]
+        yield self.finding(
+            f"{last.name} resizes bilinearly with half-pixel centres; the published weights of "
+            "this net were trained with align_corners=True: edges are shifted near the borders.",
+            (
+                Evidence("half-pixel resizes", len(resizes), 0, "layers", last.name),
+                Evidence("head of the published weights", head.name),
+            ),
+            Fix(
+                "Resize as the weights were trained, or fine-tune the decoder with the resize you "
+                "have.",
+                "tf.compat.v1.image.resize(x, size, method='bilinear', align_corners=True)",
+            ),
+        )
+
+
+def _half_pixel(layer: LayerFacts) -> bool:
+    if layer.config.get("align_corners") or layer.config.get("half_pixel_centers") is False:
+        return False
+    return (
+        layer.class_name in ("Resizing", "UpSampling2D")
+        and layer.config.get("interpolation") == "bilinear"
+    )
+
+
+@dataclass(frozen=True)
+class LinearStack(Probe):
+    code = "MDL011"
+    how = (
+        "Pairs of 3×3 and larger convolutions that follow each other are looked at for something "
+        "between them that bends: an activation in the layer, or a layer of its own."
+    )
+    why = "Two convolutions without a nonlinearity are one, at twice the price."
+    fix = "activation='relu', or a ReLU behind the batch normalisation."
+    fine = "Linear bottlenecks (1×1), separable and depthwise convolutions, the head."
+    sources = "measured: silent on keras.applications and on U-Nets"
+
+    share: float = field(default=0.5, metadata={"doc": "share of the pairs without a nonlinearity"})
+
+    def examine(self, graph: GraphFacts) -> Iterator[Finding]:
+        from segdoctor.measures.linear_stack import linear_pairs
+
+        pairs, judged = linear_pairs(graph)
+        if not pairs or len(pairs) < self.share * judged:
+            return
+        first, second = pairs[0]
+        yield self.finding(
+            f"{len(pairs)} of {judged} pairs of convolutions have nothing between them that "
+            f"bends, {first} and {second} to begin with: each such pair is a single convolution.",
+            (
+                Evidence(
+                    "linear pairs of convolutions",
+                    len(pairs),
+                    int(self.share * judged),
+                    f"of {judged}",
+                    f"{first} → {second}",
+                ),
+            ),
+            Fix(
+                "Put a ReLU behind each of them.",
+                'layers.Conv2D(64, 3, padding="same", activation="relu")',
+            ),
+        )
