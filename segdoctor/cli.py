@@ -4,6 +4,7 @@ status. Nothing heavy is imported before a command needs it."""
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -261,6 +262,9 @@ def _scan(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
+    # A short life: collecting its garbage, or starting BLAS' threads, would cost more than it does.
+    gc.disable()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from segdoctor import api
 
     report = api.inspect(

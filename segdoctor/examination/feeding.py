@@ -144,7 +144,8 @@ def steps_of(request: Request, scan: ScanFacts | None) -> int | None:
         return request.steps_per_epoch
     if scan is not None and request.batch_size:
         return -(-len(scan.trained_on) // request.batch_size)
-    if isinstance(request.data, tuple | list) and hasattr(request.data[0], "shape"):
+    whole = isinstance(request.data, tuple | list) and hasattr(request.data[0], "shape")
+    if whole and request.epochs is not None:  # the plan of a run on just these arrays
         return -(-int(request.data[0].shape[0]) // (request.batch_size or 32))
     return None
 

@@ -15,6 +15,7 @@ from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch, Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination.asking import asked_fields
+from segdoctor.examination.closer_look import closer_fields
 from segdoctor.examination.request import Say, silent
 from segdoctor.measures.decoding import label_ids
 from segdoctor.measures.labels import label_facts
@@ -105,6 +106,8 @@ def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: La
     ids = true_ids(run.batch, head, labels, known.declared.ignore_label)
     scan = known.fields.get("scan")
     scan = scan if isinstance(scan, ScanFacts) else None
+    mark = void_value(known.declared.ignore_label)
+    trace = trace.having(**closer_fields(run, trace, head, ids, None if mark == -1 else mark))
     return trace.having(**asked_fields(run, known.declared, head, labels, output, ids, scan))
 
 

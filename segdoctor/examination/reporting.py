@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
+from segdoctor.core.measured import Declared
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
 from segdoctor.examination import verdict
+from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.stages import Examination
 from segdoctor.examination.versions import versions
 from segdoctor.probes import PROBES, SECOND_PASS
@@ -90,36 +91,14 @@ def measured(trace: Trace, done: Examination) -> dict[str, Any]:
     if isinstance(declared, Declared) and declared.ignore_label is not None:
         void = declared.ignore_label
         tables["void"] = None if void is False else int(void)
-    loss = _loss_table(trace)
-    if loss:
-        tables["loss"] = loss
+    asked = loss_tables(trace)
+    if asked:
+        tables["tables"] = asked
     if done.as_loaded:
         tables["as_loaded"] = done.as_loaded
     codes = [finding.code for finding in done.findings]
     tables["pages"] = verdict.pages(codes, (*PROBES, *SECOND_PASS))
     return tables
-
-
-def _loss_table(trace: Trace) -> dict[str, Any]:
-    """Your loss expects …, your model gives …, your labels are …"""
-    contract, head, run = (trace.get(n) for n in ("loss_contract", "head", "loss_as_run"))
-    table: dict[str, Any] = {}
-    if isinstance(contract, LossContract):
-        table |= {
-            "name": contract.name,
-            "expects": contract.prediction,
-            "labels": contract.labels,
-            "ignores": ", ".join(str(label) for label in contract.ignores) or "nothing",
-        }
-    labels = trace.get("labels")
-    if isinstance(labels, LabelFacts):
-        shape = " × ".join(str(size) for size in labels.shape)
-        table["fed"] = f"{labels.kind}, {shape}, {labels.dtype}"
-    if isinstance(head, HeadFacts):
-        table["head"] = f"{head.kind}, {head.channels} channels"
-    if isinstance(run, LossAsRun) and run.value is not None:
-        table["value"] = round(run.value, 4) if math.isfinite(run.value) else None
-    return table
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from segdoctor.core.model_facts import ModelFacts
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import verdict
 from segdoctor.examination.request import Say
-from segdoctor.probes import PROBES
 from segdoctor.report.report import Report
 
 _NOT_RUN = Missing("nothing is run here", "segdoctor check MODEL --data DIR")
@@ -23,7 +22,6 @@ _NOT_RUN = Missing("nothing is run here", "segdoctor check MODEL --data DIR")
 
 def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: int) -> Report:
     """The report on a model file."""
-    from segdoctor.report.inspect_text import facts_to_plain
     from segdoctor.sources.model_file import read_model_file
 
     start = time.perf_counter()
@@ -46,7 +44,7 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
         fail_on=fail_on,
         seed=seed,
         run={"model": clean(path)},
-        measured={"model": facts_to_plain(facts)},
+        measured={},
         raw=facts,
         seconds=time.perf_counter() - start,
         notes=facts.notes,
@@ -55,10 +53,19 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
 
 def _slow_imports() -> None:
     """What is needed once the file has been read, loaded while a child process reads it."""
-    for name in ("examination.versions", "report.inspect_text", "report.text", "report.screen"):
+    for name in (
+        "probes",
+        "examination.versions",
+        "report.inspect_text",
+        "report.text",
+        "report.screen",
+    ):
         importlib.import_module(f"segdoctor.{name}")
     importlib.import_module("rich.console")
     importlib.import_module("rich.table")
+    from segdoctor.examination.versions import versions
+
+    versions()
 
 
 def without_architecture(facts: ModelFacts) -> dict[str, object]:
@@ -123,6 +130,8 @@ def scanned(
 
 
 def _unmeasured() -> Trace:
+    from segdoctor.probes import PROBES
+
     names = {name for probe in PROBES for name, _ in probe.needs()}
     return Trace(dict.fromkeys(names, _NOT_RUN))
 
@@ -142,6 +151,7 @@ def _report(
     notes: tuple[str, ...],
 ) -> Report:
     from segdoctor.examination.versions import versions
+    from segdoctor.probes import PROBES
 
     outcomes = examine_all(PROBES, trace, chosen)
     findings = explained(f for outcome in outcomes for f in outcome.findings)

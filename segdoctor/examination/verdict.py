@@ -13,6 +13,7 @@ from segdoctor.core.trial_facts import AS_IT_IS, TrialRun
 EXACT = frozenset(
     (
         *("MDL001", "MDL002", "MDL004", "MDL005", "BN010", "BN011", "OUT003", "OUT004", "OUT008"),
+        *("LOSS005", "LOSS006", "LOSS007", "LOSS010"),
         *("LOSS001", "LOSS003", "IGN001", "IGN002", "IGN003", "LBL001", "LBL002", "LBL003"),
         *("LBL004", "LBL005", "LBL007", "LBL009", "LBL011", "DATA001", "DATA002", "DATA003"),
         *("GRAD001", "GRAD004", "GRAD007"),

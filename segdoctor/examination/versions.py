@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 
@@ -10,6 +11,7 @@ from segdoctor import __version__
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "tf_keras", "numpy", "h5py", "pillow")
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of what the examination ran with; only what is installed."""
     found = {"segdoctor": __version__, "python": platform.python_version()}

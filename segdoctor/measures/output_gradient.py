@@ -1,4 +1,4 @@
-"""Where the gradient of the loss lies at the output: by class, at void, at pixels that are wrong."""
+"""Where the gradient of the loss lies at the output: by class, at void, where it is wrong."""
 
 from __future__ import annotations
 
@@ -61,13 +61,14 @@ def output_gradient_facts(
 
 def _predicted(scores: NDArray[Any], kind: str) -> NDArray[Any]:
     if scores.shape[-1] > 1:
-        return scores.argmax(axis=-1)
-    return (scores[..., 0] > (0.0 if kind == "logits" else 0.5)).astype(int)
+        return np.asarray(scores.argmax(axis=-1))
+    threshold = 0.0 if kind == "logits" else 0.5
+    return np.asarray(scores[..., 0] > threshold, dtype=np.int64)
 
 
 def _saturated(scores: NDArray[Any], valid: NDArray[Any], kind: str) -> float:
     """Share of valid pixels whose every probability is 0 or 1."""
     if kind not in ("softmax", "sigmoid"):
         return 0.0
-    ends = (scores <= _AT_THE_END) | (scores >= 1.0 - _AT_THE_END)
-    return float(ends.all(axis=-1)[valid].mean()) if valid.any() else 0.0
+    ends = np.asarray((scores <= _AT_THE_END) | (scores >= 1.0 - _AT_THE_END))
+    return float(np.all(ends, axis=-1)[valid].mean()) if valid.any() else 0.0

@@ -175,10 +175,13 @@ class GradientExplodes(Probe):
 def _ends(
     found: Sequence[GradientFacts],
 ) -> tuple[Sequence[GradientFacts], Sequence[GradientFacts]]:
-    """The kernels nearest to the input and to the output: a quarter each, at least one."""
+    """The kernels nearest to the input and to the output: a quarter each, at least one, and
+    those of the same depth."""
     ordered = sorted(found, key=lambda fact: fact.depth)
     part = max(len(ordered) // 4, 1)
-    return ordered[:part], ordered[-part:]
+    first, last = ordered[part - 1].depth, ordered[-part].depth
+    early = [fact for fact in ordered if fact.depth <= first]  # all branches that begin there
+    return early, [fact for fact in ordered if fact.depth >= last]
 
 
 def _relative(fact: GradientFacts) -> float:

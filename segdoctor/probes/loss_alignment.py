@@ -24,7 +24,8 @@ class SilentBroadcast(Probe):
     )
     why = (
         "NumPy's rules stretch an axis of length one, and missing leading axes: ids of "
-        "(B, H, W, 1) against (B, H, W, C) count for all classes alike, (B, H, W) against (B, H, W, 1) meets "
+        "(B, H, W, 1) against (B, H, W, C) count for all classes alike, (B, H, W) against "
+        "(B, H, W, 1) meets "
         "other rows where B is 1 or equals H. No error, a loss that falls, and nothing is learnt."
     )
     fix = "Bring both to one shape first, and assert it in the loss."

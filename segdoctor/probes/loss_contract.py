@@ -50,7 +50,7 @@ class LossRaises(Probe):
             return
         cause, words, code = _cause(error, facts.get("raises_in_graph") == error)
         yield self.finding(
-            f"The loss fails on {where}: {error}.{cause}",
+            f"The loss fails on {where}: {error.rstrip('. ')}.{cause}",
             (Evidence("error", error, where=where),),
             Fix(words, code, _STAND_IN),
         )

@@ -11,11 +11,12 @@ _TAKES_FROM_LOGITS = {
     *("categoricalcrossentropy", "categoricalfocalcrossentropy", "sparsecategoricalcrossentropy"),
 }
 DICE_CODE = (
-    "def dice_loss(y_true, y_pred):                  # (B, H, W, C); void rows hold 255\n"
-    "    valid = tf.cast(tf.reduce_all(y_true <= 1, axis=-1, keepdims=True), y_pred.dtype)\n"
-    "    y_true, y_pred = valid * y_true, valid * y_pred     # masked: the shape stays\n"
-    "    overlap = tf.reduce_sum(y_true * y_pred, axis=(0, 1, 2))               # (C,)\n"
-    "    total = tf.reduce_sum(y_true + y_pred, axis=(0, 1, 2))                 # (C,)\n"
+    "def dice_loss(y_true, y_pred):    # (B, H, W, C), void rows are 255\n"
+    "    legal = tf.reduce_all(y_true <= 1, axis=-1, keepdims=True)\n"
+    "    valid = tf.cast(legal, y_pred.dtype)    # masked: the shape stays\n"
+    "    y_true, y_pred = valid * y_true, valid * y_pred\n"
+    "    overlap = tf.reduce_sum(y_true * y_pred, axis=(0, 1, 2))   # (C,)\n"
+    "    total = tf.reduce_sum(y_true + y_pred, axis=(0, 1, 2))     # (C,)\n"
     "    return 1 - tf.reduce_mean((2 * overlap + 1) / (total + 1))"
 )
 """A Dice loss that keeps the axes, with void masked."""

@@ -98,9 +98,7 @@ class VoidReachesMetric(Probe):
             value = metric.facts.get("at_void")
             share = "" if void_trail is None else f" ({void_trail.pixels} pixels of the batch)"
             effect = {
-                "counts": f"a prediction that is perfect but for void scores {value:.3g}"
-                if isinstance(value, float)
-                else "they change it",
+                "counts": self._effect(metric),
                 "raises": "it fails on them",
                 "not finite": "it is no number with them",
             }[str(how)]
@@ -123,3 +121,12 @@ class VoidReachesMetric(Probe):
                 ),
                 Fix("Leave void out of the metric as well.", code),
             )
+
+    def _effect(self, metric: MetricContract) -> str:
+        one, other = (metric.values.get(f"void predicted as {w}") for w in ("one class", "another"))
+        perfect = metric.values.get("perfect")
+        if one is None or other is None or perfect is None:
+            return "they change it"
+        if abs(one - other) > 1e-6:
+            return f"what is predicted there moves it from {one:.3g} to {other:.3g}"
+        return f"a prediction that is perfect but for void scores {one:.3g}, not {perfect:.3g}"

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from segdoctor.core.asked import VoidTrail
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared
+from segdoctor.core.measured import Declared, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
+from segdoctor.probes.void_as_class import NO_FOLDER, either, padded
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class PaddingLabelled(Probe):
 
     code = "IGN006"
     how = (
-        "Looks in the decoded sample for bars of one colour along one side or two opposite sides, "
+        "Where the padding of the images is void in the masks, the labels as fed are read. Looks "
+        "in the decoded sample for bars of one colour along one side or two opposite sides, "
         "and for the id that the mask has there."
     )
     why = "The network learns that grey bars are a class, and the share of that class is inflated."
@@ -35,18 +38,31 @@ class PaddingLabelled(Probe):
     fewest: int = field(default=3, metadata={"doc": "images that must have such bars"})
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
-    def examine(self, scan: ScanFacts, declared: Declared | None = None) -> Iterator[Finding]:
-        if not scan.pixels:
-            raise NotExaminedError("no image was decoded")
+    def examine(
+        self,
+        scan: ScanFacts | None = None,
+        declared: Declared | None = None,
+        void_trail: VoidTrail | None = None,
+        loss_contract: LossContract | None = None,
+    ) -> Iterator[Finding]:
+        def as_fed() -> Iterator[Finding]:
+            for told in padded(declared, void_trail, loss_contract):
+                yield self.finding(*told)
+
+        yield from either(lambda: self._on_disk(scan, declared), as_fed)
+
+    def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
+        if scan is None or not scan.pixels:
+            raise NotExaminedError(NO_FOLDER if scan is None else "no image was decoded")
         void = scan.void if scan.void is not None else (declared.ignore_label if declared else None)
         aside = {"", "255", "-1"} | (
             {str(void)} if void is not None and void is not False else set()
         )
-        padded = [facts for facts in scan.pixels if facts.bar and facts.bar_label not in aside]
-        if len(padded) < max(self.fewest, self.share * len(scan.pixels)):
+        barred = [facts for facts in scan.pixels if facts.bar and facts.bar_label not in aside]
+        if len(barred) < max(self.fewest, self.share * len(scan.pixels)):
             return
-        (label, count), *_ = Counter(facts.bar_label for facts in padded).most_common(1)
-        mine = [facts for facts in padded if facts.bar_label == label]
+        (label, count), *_ = Counter(facts.bar_label for facts in barred).most_common(1)
+        mine = [facts for facts in barred if facts.bar_label == label]
         area = sum(facts.bar for facts in mine) / len(mine)
         message = (
             f"{count:,} of {len(scan.pixels):,} decoded images have bars of one colour along a "

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from segdoctor.core.asked import VoidTrail
 from segdoctor.core.data_facts import MaskFacts, ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared
+from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
+from segdoctor.probes.void_as_class import NO_FOLDER, either, extra, folded
 
 _VOC_NAME = re.compile(r"^(?:.*/)?(?:2007|2008|2009|2010|2011)_\d{6}$")
 _USUAL = (255, -1)
@@ -48,7 +50,8 @@ class VoidFolded(Probe):
 
     code = "IGN004"
     how = (
-        "In masks that should have void and have none, looks for a class that is nothing but a "
+        "At the void pixels of the masks, the labels as fed are read: do they hold a class that "
+        "counts? In masks that should have void and have none, looks for a class that is nothing but a "
         "thin ring around everything else: hardly a pixel of it lies three pixels inside, and it "
         "has its part in nearly every border."
     )
@@ -72,9 +75,23 @@ class VoidFolded(Probe):
     )
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
-    def examine(self, scan: ScanFacts, declared: Declared | None = None) -> Iterator[Finding]:
-        if not scan.shapes:
-            raise NotExaminedError(_NONE_DECODED)
+    def examine(
+        self,
+        scan: ScanFacts | None = None,
+        declared: Declared | None = None,
+        void_trail: VoidTrail | None = None,
+        loss_contract: LossContract | None = None,
+        loss_as_run: LossAsRun | None = None,
+    ) -> Iterator[Finding]:
+        def as_fed() -> Iterator[Finding]:
+            for told in folded(declared, void_trail, loss_contract, loss_as_run):
+                yield self.finding(*told)
+
+        yield from either(lambda: self._on_disk(scan, declared), as_fed)
+
+    def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
+        if scan is None or not scan.shapes:
+            raise NotExaminedError(NO_FOLDER if scan is None else _NONE_DECODED)
         void = _void(scan, declared)
         if void is None:
             return
@@ -117,7 +134,8 @@ class VoidAsClass(Probe):
 
     code = "IGN005"
     how = (
-        "Looks in nearly all masks for one and the same id that is a thin ring around everything, "
+        "At the void pixels of the masks, the labels as fed are read: do they hold the id behind "
+        "the class list, with a channel for it? Looks in nearly all masks for one and the same id that is a thin ring around everything, "
         "and that no one declared as ignore label."
     )
     why = (
@@ -135,9 +153,23 @@ class VoidAsClass(Probe):
     masks: float = field(default=0.8, metadata={"doc": "share of the masks that must have it"})
     fewest: int = field(default=8, metadata={"doc": "masks of two ids or more that it needs"})
 
-    def examine(self, scan: ScanFacts, declared: Declared | None = None) -> Iterator[Finding]:
-        if not scan.shapes:
-            raise NotExaminedError(_NONE_DECODED)
+    def examine(
+        self,
+        scan: ScanFacts | None = None,
+        declared: Declared | None = None,
+        void_trail: VoidTrail | None = None,
+        loss_contract: LossContract | None = None,
+        head: HeadFacts | None = None,
+    ) -> Iterator[Finding]:
+        def as_fed() -> Iterator[Finding]:
+            for told in extra(declared, void_trail, loss_contract, head):
+                yield self.finding(*told)
+
+        yield from either(lambda: self._on_disk(scan, declared), as_fed)
+
+    def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
+        if scan is None or not scan.shapes:
+            raise NotExaminedError(NO_FOLDER if scan is None else _NONE_DECODED)
         void = scan.void if scan.void is not None else (declared.ignore_label if declared else None)
         if void is False or _is_voc(scan):
             return

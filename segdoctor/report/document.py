@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from segdoctor.core.clean import clean
 from segdoctor.core.engine import Outcome
 from segdoctor.core.finding import Finding
+from segdoctor.core.model_facts import ModelFacts
 from segdoctor.core.trial_facts import TrialRun
+from segdoctor.report.inspect_plain import facts_to_plain
 from segdoctor.report.report import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def to_document(report: Report) -> dict[str, Any]:
         has it); ``pictures`` are in the HTML and PNG alone.
     """
     measured = {key: value for key, value in report.measured.items() if key != "pages"}
+    if isinstance(report.raw, ModelFacts):
+        measured["model"] = facts_to_plain(report.raw)
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": report.kind,

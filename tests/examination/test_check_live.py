@@ -152,7 +152,7 @@ def test_tf_keras_models_are_taken() -> None:
         trial=QUICK,
     )
     assert errors(good) == []
-    # Its ignore_class divides by the number of valid pixels, 0 in an all-void crop; Keras 3 does not.
+    # Its ignore_class divides by the valid pixels, none in an all-void crop; Keras 3 does not.
     void = segdoctor.check(model, scenes(), loss=right(tf_keras), trial=False)
     assert errors(void) == ["LOSS004"]
     sick = segdoctor.check(model, scenes(), loss=right(tf_keras, from_logits=False), trial=False)

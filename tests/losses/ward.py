@@ -67,6 +67,11 @@ def encode(labels: Any, form: str, channels: int, void: Any = None) -> Any:
     return made
 
 
+def head_of(channels: int, pixels: tuple[int, ...]) -> HeadFacts:
+    """A head of logits on these pixels."""
+    return HeadFacts((*pixels, channels), channels, len(pixels), "logits", -3.0, 3.0, 3.0)
+
+
 class Scene(NamedTuple):
     """One batch: labels as fed, an untrained output, the true ids and which pixels are void."""
 

@@ -1,0 +1,119 @@
+"""Void, followed from the masks into the labels as fed, in every form that people write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segdoctor.core.engine import examine
+from segdoctor.core.measured import Declared, LossContract
+from segdoctor.core.trace import Trace
+from segdoctor.examination.loss_tables import void_table
+from segdoctor.measures.labels import label_facts
+from segdoctor.measures.void_forms import forms_at, padding_of
+from segdoctor.measures.void_trail import void_trail
+from segdoctor.probes import PROBES
+from tests.losses.ward import encode, examined, head_of, ids
+
+CLASSES, VOID = 21, 255
+CODES = ("IGN004", "IGN005", "IGN006")
+
+
+def scene(padded: bool = False) -> tuple[Any, Any]:
+    """``(x, true ids)``: rings of void inside, and a padded border."""
+    true = ids(CLASSES, (2, 32, 32)) % CLASSES
+    true[:, 10:13, 8:24] = VOID
+    x = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
+    if padded:
+        true[:, 24:], x[:, 24:] = VOID, 0.5
+    return x, true
+
+
+def told(x: Any, true: Any, y: Any, *, channels: int = CLASSES, **settings: Any) -> set[str]:
+    declared = Declared(ignore_label=VOID, num_classes=CLASSES, num_classes_declared=True)
+    facts, head = label_facts(y, channels, VOID), head_of(channels, true.shape)
+    trail = void_trail(
+        x,
+        y,
+        true,
+        labels=facts,
+        head=head,
+        declared=declared,
+        truth_known=True,
+        sample_weight=settings.get("weight"),
+    )
+    contract = LossContract("loss", ignores=settings.get("ignores", ()), facts={"deterministic": 1})
+    trace = Trace(
+        {"declared": declared, "head": head, "void_trail": trail, "loss_contract": contract}
+    )
+    outcomes = [examine(probe, trace) for probe in PROBES if probe.code in CODES]
+    assert {o.status for o in outcomes} <= {"fired", "clear"}, outcomes
+    return {f.code for o in outcomes for f in o.findings}
+
+
+@pytest.mark.parametrize("label", [0, CLASSES - 1, 7])
+def test_void_that_was_folded(label: int) -> None:
+    x, true = scene()
+    y = np.where(true == VOID, label, true)
+    assert told(x, true, y) == {"IGN004"}
+    assert told(x, true, encode(y, "onehot", CLASSES)) == {"IGN004"}
+    assert told(x, true, y, weight=(true != VOID).astype(np.float32)) == set()
+    assert told(x, true, y, ignores=(label,)) == set()
+
+
+def test_void_as_one_more_class() -> None:
+    x, true = scene()
+    y = np.where(true == VOID, CLASSES, true)
+    assert told(x, true, y, channels=CLASSES + 1) == {"IGN005"}
+    assert told(x, true, y, channels=CLASSES + 1, ignores=(CLASSES,)) == set()
+
+
+def test_padding_that_is_a_class() -> None:
+    x, true = scene(padded=True)
+    bars = padding_of(x)
+    assert bars.sum() == 2 * 8 * 32
+    y = np.where(bars, 0, true)
+    assert told(x, true, y) == {"IGN006"}
+    assert told(x, true, true) == set()
+    assert told(x, true, np.where(true == VOID, 0, true)) == {"IGN004"}
+
+
+@pytest.mark.parametrize("form", ["ids", "zero", "255"])
+def test_void_that_is_kept(form: str) -> None:
+    x, true = scene()
+    y = true if form == "ids" else encode(true, form, CLASSES, true == VOID)
+    assert told(x, true, y) == set()
+
+
+def test_every_form_has_its_name() -> None:
+    where = np.ones((1, 1, 5), bool)
+    rows = np.zeros((1, 1, 5, 3), np.float32)
+    rows[0, 0, 1] = 255
+    rows[0, 0, 2, 1] = 255
+    rows[0, 0, 3, 2] = 1
+    rows[0, 0, 4] = 0.3
+    assert set(forms_at(rows, where, onehot=True, void=255)) == {
+        "row of zeros",
+        "row of 255",
+        "255 in one channel",
+        "class 2",
+        "class 0",
+    }
+    values = np.array([[[255, -1, 0, 0, 7]]])
+    assert forms_at(values, where, onehot=False, void=255) == {
+        "class 0": 2,
+        "-1": 1,
+        "class 7": 1,
+        "255": 1,
+    }
+
+
+def test_the_trail_marks_where_it_leaks() -> None:
+    trace = examined("categorical_crossentropy", form="255", void=True)
+    rows = void_table(trace)["rows"]
+    assert [row[0] for row in rows] == ["labels as fed", "loss", "gradient"]
+    assert "leaks here" in rows[1][3]
+    sound = examined("sparse_categorical_crossentropy", form="ids", void=True)
+    assert "fails" in void_table(sound)["rows"][1][1]
