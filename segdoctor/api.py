@@ -42,6 +42,8 @@ def check(
     split: str | None = None,
     val_split: str | None = None,
     masks: str | None = None,
+    images: str | None = None,
+    pairs: str | None = None,
     keras: str | None = None,
     arch: str | None = None,
     objects: str | None = None,
@@ -140,6 +142,8 @@ def check(
         split=split,
         val_split=val_split,
         masks=masks,
+        images=images,
+        pairs=pairs,
         keras=keras,
         arch=arch,
         objects=objects,
@@ -199,6 +203,9 @@ def scan(
     split: str | None = None,
     val_split: str | None = None,
     masks: str | None = None,
+    images: str | None = None,
+    pairs: str | None = None,
+    scheduler: str | None = None,
     deep: bool = False,
     select: str | Iterable[str] = (),
     ignore: str | Iterable[str] = (),
@@ -208,6 +215,9 @@ def scan(
     progress: Say = silent,
 ) -> Report:
     """Read a data set folder: pairs, splits, masks' ids. TensorFlow is not imported.
+
+    ``images`` and ``masks`` name the folders, or ``pairs`` a list (CSV or text), where the guess
+    of the layout is wrong. ``scheduler``: ``"dask"`` or the address of a Dask scheduler.
 
     Raises
     ------
@@ -233,6 +243,9 @@ def scan(
             "split": split,
             "val_split": val_split,
             "masks": masks,
+            "images": images,
+            "pairs": pairs,
+            "scheduler": scheduler,
             "deep": deep,
         },
     )

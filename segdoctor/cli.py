@@ -22,13 +22,23 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 _SCAN_OPTIONS = (
-    *("split", "val_split", "masks", "ignore_label", "label_map"),
+    *("split", "val_split", "masks", "images", "pairs", "scheduler", "ignore_label", "label_map"),
     *("num_classes", "deep", "seed", "fail_on"),
 )
 _CHECK_OPTIONS = (
     *("loss", "metrics", "from_logits", "optimizer", "learning_rate", "freeze", "num_classes"),
     *("batch_size", "epochs", "steps_per_epoch", "history", "keras", "arch", "objects", "trust"),
-    *("split", "val_split", "masks", "ignore_label", "label_map", "labels", "preprocess"),
+    *(
+        "split",
+        "val_split",
+        "masks",
+        "images",
+        "pairs",
+        "ignore_label",
+        "label_map",
+        "labels",
+        "preprocess",
+    ),
     *("resize", "device", "seed"),
 )
 
@@ -99,6 +109,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_data_options(scan)
     scan.add_argument("--num-classes", type=int, metavar="N", help="number of classes")
     scan.add_argument("--deep", action="store_true", help="decode every image, not a sample")
+    scan.add_argument("--scheduler", metavar="dask|tcp://…", help="read over a Dask cluster")
     _add_output_options(scan)
     scan.set_defaults(run=_scan)
 
@@ -161,6 +172,8 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--split", metavar="train|val|trainval|FILE", help="default: train, else all")
     data.add_argument("--val-split", metavar="NAME|FILE")
     data.add_argument("--masks", metavar="FOLDER", help="which mask folder, if there are several")
+    data.add_argument("--images", metavar="FOLDER", help="with --masks: no layout is guessed")
+    data.add_argument("--pairs", metavar="FILE", help="a list of pairs: image and mask on a line")
     data.add_argument("--ignore-label", type=_label, metavar="255|none", default=None)
     data.add_argument("--label-map", metavar="15=1,*=0", help="ids not listed stay without *=")
     data.add_argument(

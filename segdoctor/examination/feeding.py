@@ -41,6 +41,8 @@ def scanned(request: Request) -> ScanFacts:
     return scan_folder(
         request.data,
         masks=request.masks,
+        images=request.images,
+        pairs=request.pairs,
         split=request.split,
         val_split=request.val_split,
         label_map=request.label_map,

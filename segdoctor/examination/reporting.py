@@ -12,7 +12,7 @@ import numpy as np
 from segdoctor.core.measured import Declared
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
-from segdoctor.examination import verdict
+from segdoctor.examination import training_tables, verdict
 from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.stages import Examination
 from segdoctor.examination.versions import versions
@@ -91,7 +91,14 @@ def measured(trace: Trace, done: Examination) -> dict[str, Any]:
     if isinstance(declared, Declared) and declared.ignore_label is not None:
         void = declared.ignore_label
         tables["void"] = None if void is False else int(void)
-    asked = loss_tables(trace)
+    for name, curve in (
+        ("history", training_tables.history_curves(trace, done.findings)),
+        ("sweep", training_tables.sweep_curve(trace)),
+        ("schedule", training_tables.schedule_curve(trace)),
+    ):
+        if curve:
+            tables[name] = curve
+    asked = [*loss_tables(trace), *training_tables.training_tables(trace)]
     if asked:
         tables["tables"] = asked
     if done.as_loaded:

@@ -44,6 +44,8 @@ class Request:
     split: str | None = None
     val_split: str | None = None
     masks: str | None = None
+    images: str | None = None
+    pairs: str | None = None
     keras: str | None = None
     arch: str | None = None
     objects: str | None = None

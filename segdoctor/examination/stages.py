@@ -209,7 +209,13 @@ class Examination:
             return
         assert self.run is not None
         self.proof, self.exam, self.findings = try_run(
-            self.request, self.run, self.knowledge, self.trace, self.findings, self.selected
+            self.request,
+            self.run,
+            self.knowledge,
+            self.trace,
+            self.findings,
+            self.selected,
+            self.timings["recording"],
         )
 
     def _second_pass(self) -> None:

@@ -179,6 +179,7 @@ def _report(
             **measured,
             "pages": verdict.pages([f.code for f in findings], PROBES),
         },
+        pictures=tuple(getattr(raw, "sheet", ())),
         versions=versions(),
         timings={"total": seconds},
         notes=tuple(dict.fromkeys(notes)),

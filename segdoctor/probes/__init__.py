@@ -44,6 +44,7 @@ from segdoctor.probes.images import InputDegenerate, OrientationIgnored
 from segdoctor.probes.input_range import InputRangeDiffers
 from segdoctor.probes.label_colours import ColourMapAsLabel, LuminanceAsLabel, ScaledLabels
 from segdoctor.probes.label_encoding import LabelOutOfRange, LabelsConstant, OffByOne
+from segdoctor.probes.label_precision import LabelPrecisionLost
 from segdoctor.probes.labels_as_fed import LabelShapeMismatch, OnehotMalformed, SparseOnehotMismatch
 from segdoctor.probes.learned_prior import LearnedPriorOnly
 from segdoctor.probes.learning_rate import LearningRateOutsideRange
@@ -150,6 +151,7 @@ PROBES: tuple[Probe, ...] = (
     ScaledLabels(),
     OffByOne(),
     OnehotMalformed(),
+    LabelPrecisionLost(),
     LabelsConstant(),
     LossyMasks(),
     PairMissing(),

@@ -12,9 +12,11 @@ from segdoctor.core.probe import NotExaminedError, Probe
 
 _OLD = {
     "keras<=2.1.2": "In the Keras of this run (2.1.2 or older) a frozen BatchNormalization still "
-    "uses the batch's statistics, and goes on moving its stored ones.",
+    "uses the batch's statistics, and goes on moving its stored ones; in Keras 3 trainable=False "
+    "means inference mode.",
     "keras2.1.3-2.3.1": "In the Keras of this run (2.1.3 to 2.3.1) a frozen BatchNormalization "
-    "still uses the batch's statistics while training.",
+    "still uses the batch's statistics while training; in Keras 3 trainable=False means inference "
+    "mode.",
 }
 
 

@@ -42,13 +42,15 @@ class DeadUnits(Probe):
         activations: tuple[ActivationFacts, ...],
         branches: tuple[Branch, ...] = (),
     ) -> Iterator[Finding]:
-        yield from self._channels(activations)
-        yield from self._branches(branches)
+        found = list(self._channels(activations))
+        dead = {item.where for finding in found for item in finding.evidence if item.where}
+        yield from found
+        yield from self._branches([branch for branch in branches if branch.layer not in dead])
 
     def _branches(self, branches: Sequence[Branch]) -> Iterator[Finding]:
         """Branches of a concatenation that change nothing when they are zeroed."""
         idle = [branch for branch in branches if branch.effect <= self.effect]
-        if not idle or len(idle) == len(branches):
+        if not idle:
             return
         first = idle[0]
         names = ", ".join(branch.layer for branch in idle[:4])

@@ -56,7 +56,10 @@ def folded(
     trail = _truth(declared, trail)
     classes = {k: n for k, n in _classes(trail.as_fed).items() if k < trail.classes}
     count = sum(classes.values())
-    if count < _MOST_SHARE * trail.pixels:
+    # Padding alone is IGN006: what is void inside the picture must be folded as well.
+    inside = trail.pixels - sum(trail.padding_as_fed.values())
+    inner = count - sum(_classes(trail.padding_as_fed).values())
+    if not inside or inner < _MOST_SHARE * inside:
         return
     most = max(classes, key=lambda label: classes[label])
     if not _learnt(trail, contract, most):

@@ -51,9 +51,9 @@ class VoidFolded(Probe):
     code = "IGN004"
     how = (
         "At the void pixels of the masks, the labels as fed are read: do they hold a class that "
-        "counts? In masks that should have void and have none, looks for a class that is nothing but a "
-        "thin ring around everything else: hardly a pixel of it lies three pixels inside, and it "
-        "has its part in nearly every border."
+        "counts? In masks that should have void and have none, looks for a class that is nothing "
+        "but a thin ring around everything else: hardly a pixel of it lies three pixels inside, "
+        "and it has its part in nearly every border."
     )
     why = (
         "`np.clip(mask, 0, 20)` turns the void ring into TV sets around every object: the class is "
@@ -135,8 +135,8 @@ class VoidAsClass(Probe):
     code = "IGN005"
     how = (
         "At the void pixels of the masks, the labels as fed are read: do they hold the id behind "
-        "the class list, with a channel for it? Looks in nearly all masks for one and the same id that is a thin ring around everything, "
-        "and that no one declared as ignore label."
+        "the class list, with a channel for it? Looks in nearly all masks for one and the same id "
+        "that is a thin ring around everything, and that no one declared as ignore label."
     )
     why = (
         "The border is neither: a person drew it where they were not sure. As a class it is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from segdoctor.core.measured import GradientFacts
@@ -12,6 +13,7 @@ from segdoctor.recorder.recalibrate import replaced_call
 from segdoctor.recorder.snapshot import preserved
 
 _MOST = 16
+_SECONDS = 4.0
 
 
 def zeroed_branches(
@@ -19,7 +21,8 @@ def zeroed_branches(
 ) -> tuple[Branch, ...]:
     """One inference pass for each branch that ends in a concatenation, with its output at zero.
 
-    Functional models only; of large ones the sixteen merges nearest to the output.
+    Functional models only; of large ones the sixteen branches nearest to the output, and no more
+    than can be done in four seconds.
     """
     joined = _joined(model)[-_MOST:]
     if not joined:
@@ -30,7 +33,10 @@ def zeroed_branches(
     with preserved(model):
         whole = first_output(TracedForward(model, False, eager=True)(x).y_pred)
         found = []
-        for merge, layer in joined:
+        end = time.perf_counter() + _SECONDS
+        for merge, layer in reversed(joined):
+            if time.perf_counter() > end:
+                break
             with replaced_call(layer, _nothing):
                 without = first_output(TracedForward(model, False, eager=True)(x).y_pred)
             effect = output_gap(whole, without)

@@ -13,7 +13,7 @@ import numpy as np
 from segdoctor.core.clean import clean
 from segdoctor.core.measured import Answer, HeadFacts, LossContract
 from segdoctor.measures.loss_questions import interview, loss_questions
-from segdoctor.measures.loss_sheet import Question
+from segdoctor.measures.loss_sheet import Question, Sheet
 from segdoctor.recorder.clerk import QUESTION_LIMIT_S, TOTAL_LIMIT_S, Clerk
 from segdoctor.recorder.forward import Outputs
 from segdoctor.recorder.loss import LossAsInFit
@@ -81,6 +81,7 @@ def ask_loss(
     name = loss_name(loss)
     start = time.perf_counter()
     contract: LossContract | None = None
+    drawn: dict[str, Any] = {}
     for in_graph, settings in _attempts(layout):
         answer = _answering(loss, flavour, layout, in_graph=in_graph)
         ask = Clerk(answer, limit_s, total_s - (time.perf_counter() - start))
@@ -88,7 +89,7 @@ def ask_loss(
         found = interview(ask, questions)
         ask.dismiss()
         if contract is None or not found.raises:
-            contract = found
+            contract, drawn = found, settings
             if in_graph:
                 contract = replace(contract, facts={**contract.facts, "only_in_graph": True})
         if not found.raises or ask.stuck:
@@ -102,7 +103,8 @@ def ask_loss(
         facts["stock"] = True
     if contract.forms and not ask.stuck:
         form = str(contract.facts.get("asked_form"))
-        facts |= graph_facts(_value_of(loss, flavour, layout), channels, form, layout.pixel_axes)
+        sheet = Sheet.draw(channels, seed=0, **drawn)
+        facts |= graph_facts(_value_of(loss, flavour, layout), sheet, form)
     return replace(contract, facts=facts)
 
 

@@ -13,10 +13,8 @@ from segdoctor.measures.loss_sheet import Sheet
 _PICKING = {"GatherNd": "tf.gather_nd", "GatherV2": "tf.boolean_mask", "DynamicPartition": ""}
 
 
-def graph_facts(
-    value: Callable[[Any, Any, Any], Any], channels: int, form: str, pixel_axes: int = 2
-) -> dict[str, str]:
-    """Trace ``value(y_true, y_pred, sample_weight)`` once.
+def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) -> dict[str, str]:
+    """Trace ``value(y_true, y_pred, sample_weight)`` once, for arrays like those of ``sheet``.
 
     Returns
     -------
@@ -27,7 +25,6 @@ def graph_facts(
     """
     import tensorflow as tf
 
-    sheet = Sheet.draw(channels, (24,) if pixel_axes == 1 else (4, 6), 0)
     specs = [
         tf.TensorSpec(array.shape, array.dtype)
         for array in (np.asarray(sheet.labels(form)), sheet.soft())

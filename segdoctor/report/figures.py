@@ -18,6 +18,7 @@ from segdoctor.report.charts import (
 from segdoctor.report.histogram import class_shares, draw_histogram
 from segdoctor.report.pictures import class_colours, void_label
 from segdoctor.report.report import Report
+from segdoctor.report.training_charts import draw_history, draw_sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,6 +117,21 @@ def histogram_figure(report: Report, theme: Theme) -> Figure:
     return figure
 
 
+def history_figure(report: Report, theme: Theme) -> Figure:
+    """The training's own curves, with the places that findings speak of."""
+    figure = blank(_WIDTH, _HEIGHT + 0.7)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    draw_history(upper, lower, report.measured["history"], theme)
+    return figure
+
+
+def sweep_figure(report: Report, theme: Theme) -> Figure:
+    """The learning-rate range test."""
+    figure = blank(_WIDTH, _HEIGHT)
+    draw_sweep(figure.add_subplot(), report.measured["sweep"], theme)
+    return figure
+
+
 def _has(name: str) -> Callable[[Report], bool]:
     return lambda report: bool(report.measured.get(name))
 
@@ -173,5 +189,23 @@ _PLANS = (
         _has("batch_norms"),
         batch_norms_figure,
         "no batch-normalisation layer was observed",
+    ),
+    _Plan(
+        "history",
+        "The training's own curves",
+        "As the history has them; a broken line marks the epoch that a finding speaks of.",
+        ("check",),
+        _has("history"),
+        history_figure,
+        "no history was given (--history)",
+    ),
+    _Plan(
+        "sweep",
+        "Learning-rate range test",
+        "The run's own optimizer on a copy, one step at each rate, on one batch.",
+        ("check",),
+        _has("sweep"),
+        sweep_figure,
+        "a sweep is made only where it is asked for (--select OPT003)",
     ),
 )

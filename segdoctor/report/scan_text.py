@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segdoctor.core.clean import clean
-from segdoctor.core.data_facts import FileProblem, ScanFacts
+from segdoctor.core.data_facts import AlignmentFacts, FileProblem, ScanFacts
 from segdoctor.report.wording import counted, share
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 _PROBLEMS = 12
 _IDS = 40
+_LEAST_CHANCE = 0.001  # of 999 permutations
 
 
 def scan_text(facts: ScanFacts, width: int = 80) -> str:
@@ -79,7 +82,53 @@ def _rows(facts: ScanFacts) -> list[tuple[str, str]]:
     if facts.not_decoded:
         decoded += f", {facts.not_decoded:,} by header and end marker only (--deep decodes all)"
     rows.append(("images", decoded))
+    kinds = Counter(image.mode for image in facts.images).most_common()
+    if kinds:
+        rows.append(("", ", ".join(f"{clean(mode)} × {count:,}" for mode, count in kinds)))
+    rows += [("", f"{clean(split, 40)} is {known}") for split, known in facts.published.items()]
+    rows.append(("outlines", _alignment_words(facts.alignment)))
     return rows
+
+
+def _alignment_words(alignment: AlignmentFacts | None) -> str:
+    if alignment is None:
+        return "not compared with the images' edges: fewer than 8 masks have an outline"
+    first = sum(pair.gap < 0 for pair in alignment.pairs)
+    none = f"; {alignment.no_outline:,} masks have none" if alignment.no_outline else ""
+    return (
+        f"{first:,} of {counted(len(alignment.pairs), 'pair')} fit each other best; a shuffled set "
+        f"fits as well with p {'≤' if alignment.chance <= _LEAST_CHANCE else '='} "
+        f"{alignment.chance:.3f}{none}"
+    )
+
+
+def _alignment_plain(alignment: AlignmentFacts | None) -> dict[str, Any] | None:
+    """Every pair with its fit and what fits better."""
+    if alignment is None:
+        return None
+    return {
+        "pairs_compared": len(alignment.pairs),
+        "pairs_total": alignment.total,
+        "masks_without_outline": alignment.no_outline,
+        "mean_fit": round(alignment.mean, 3),
+        "chance": alignment.chance,
+        "displaced": [clean(stem) for stem in alignment.displaced],
+        "down": round(alignment.down, 4),
+        "right": round(alignment.right, 4),
+        "pairs": [
+            {
+                "stem": clean(pair.stem),
+                "own": round(pair.own, 2),
+                "best_mask": clean(pair.partner),
+                "best_mask_fit": round(pair.partner_z, 2),
+                "best_image": clean(pair.claimed_by),
+                "best_image_fit": round(pair.claimed_z, 2),
+                "turn": pair.turn,
+                "turn_fit": round(pair.turn_z, 2),
+            }
+            for pair in sorted(alignment.pairs, key=lambda pair: -pair.gap)
+        ],
+    }
 
 
 def _void_words(facts: ScanFacts) -> str:
@@ -139,6 +188,14 @@ def scan_to_plain(facts: ScanFacts) -> dict[str, Any]:
         "decoded": facts.decoded,
         "not_decoded": facts.not_decoded,
         "interrupted": facts.interrupted,
+        "image_modes": dict(Counter(clean(image.mode) for image in facts.images).most_common()),
+        "published": {clean(name): known for name, known in facts.published.items()},
+        "alignment": _alignment_plain(facts.alignment),
+        "overlaps": [
+            {name: clean(value, 4096) for name, value in asdict(item).items()}
+            for item in facts.overlaps
+        ],
+        "repeated": [[clean(path, 4096) for path in group] for group in facts.repeated],
         "problems": [
             {
                 "code": problem.code,

@@ -6,14 +6,13 @@ Every run shares seed, weights and batch; only the patch differs.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segdoctor.core.finding import Finding, Verdict
 from segdoctor.core.probe import NotExaminedError
-from segdoctor.core.run import Run, Trial
+from segdoctor.core.run import Run
 from segdoctor.core.trial_facts import (
     AS_IT_IS,
     CONTROL,
@@ -23,10 +22,11 @@ from segdoctor.core.trial_facts import (
     TrialRun,
 )
 from segdoctor.measures.decoding import label_ids
+from segdoctor.trial.clock import Clock
 from segdoctor.trial.ddmin import ddmin
 from segdoctor.trial.judge import BAR
 from segdoctor.trial.overfit import Exam, Say, overfit
-from segdoctor.trial.treatments import Tools, treated
+from segdoctor.trial.treatments import Clinic
 
 STEPS = 60
 STAND_IN_RATE = 1e-3
@@ -59,28 +59,27 @@ class Proof:
 class Bench:
     """Runs trials within one budget and keeps what they gave."""
 
-    def __init__(self, run: Run, exam: Exam, tools: Tools, trial: Trial, say: Say) -> None:
-        self._run = run
+    def __init__(self, clinic: Clinic, exam: Exam, clock: Clock, steps: int, say: Say) -> None:
+        self._clinic = clinic
         self._exam = exam
-        self._tools = tools
+        self._clock = clock
         self._say = say
-        self._end = time.monotonic() + trial.budget_s
-        self.steps = trial.steps or STEPS
+        self.steps = steps
         self.trials: list[TrialRun] = []
         self.predictions: dict[str, Any] = {}
 
     @property
     def left(self) -> float:
         """Seconds of the budget that are left."""
-        return self._end - time.monotonic()
+        return self._clock.left
 
     def treat(self, patch: Mapping[str, Any]) -> Run:
-        return treated(self._run, patch, self._tools)
+        return self._clinic.treat(patch)
 
     def train(
         self, name: str, patch: Mapping[str, Any], *, seconds: float, steps: int | None = None
     ) -> TrialRun:
-        run = self.treat(patch) if patch else self._run
+        run = self.treat(patch)
         result, prediction = overfit(
             run,
             self._exam_of(run, patch),
@@ -109,13 +108,13 @@ class Bench:
 
 
 def prove(
-    run: Run,
+    clinic: Clinic,
     findings: Sequence[Finding],
     *,
     exam: Exam,
-    tools: Tools,
-    trial: Trial,
-    remeasure: Callable[[Run], frozenset[str]],
+    clock: Clock,
+    steps: int | None,
+    remeasure: Callable[[Mapping[str, Any]], frozenset[str] | None],
     say: Say,
 ) -> Proof:
     """Try the run as it is and the fixes of its error findings.
@@ -123,9 +122,9 @@ def prove(
     Parameters
     ----------
     findings : in the order in which they are told; those that another one explains are left out.
-    remeasure : the error codes that the probes still find in a treated run.
+    remeasure : the error codes that the probes still find under a patch; None without the time.
     """
-    bench = Bench(run, exam, tools, trial, say)
+    bench = Bench(clinic, exam, clock, steps or STEPS, say)
     candidates, verdicts = _candidates(findings, bench)
     share = 0.45 if candidates else 0.9
     as_is = bench.train(AS_IT_IS, {}, seconds=share * bench.left)
@@ -133,18 +132,17 @@ def prove(
     settled = True
     notes: list[str] = []
     if candidates:
-        together = bench.train(
-            WITH_FIXES,
-            _merged(candidates),
-            seconds=(0.9 if len(candidates) == 1 else 0.6) * bench.left,
-        )
+        share = 0.9 if len(candidates) == 1 else 0.6
+        patch = _merged(candidates)
+        together = bench.train(WITH_FIXES, patch, seconds=share * bench.left)
         if as_is.verdict not in _LEARNS and together.verdict in _LEARNS:
             decisive, settled = _smallest(candidates, bench, together)
-        still = remeasure(bench.treat(_merged(candidates)))
+        rest = any(finding.code not in decisive for finding in candidates)
+        still = remeasure(patch) if rest else frozenset()
         for finding in candidates:
             verdicts[finding.code] = _verdict(finding, decisive, still, as_is, together)
-    if as_is.verdict in _FAILS and not decisive and not run.patches:
-        notes += _exchange(run, bench)
+    if as_is.verdict in _FAILS and not decisive:
+        notes += _exchange(bench)
     return Proof(
         trials=tuple(bench.trials),
         verdicts=verdicts,
@@ -159,15 +157,29 @@ def _candidates(
     findings: Sequence[Finding], bench: Bench
 ) -> tuple[list[Finding], dict[str, Verdict]]:
     """Error findings whose patch can be applied, and verdicts on those whose patch cannot."""
+    treatable = [
+        finding
+        for finding in findings
+        if finding.severity == "error"
+        and finding.because_of is None
+        and finding.fix is not None
+        and finding.fix.patch
+    ]
+    try:
+        bench.treat(_merged(treatable))
+    except NotExaminedError:
+        return _one_by_one(treatable, bench)
+    return treatable, {}
+
+
+def _one_by_one(
+    treatable: Sequence[Finding], bench: Bench
+) -> tuple[list[Finding], dict[str, Verdict]]:
+    """The findings whose patches go together, and what was said of the others."""
     chosen: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
-    for finding in findings:
-        if finding.severity != "error" or finding.because_of or finding.fix is None:
-            continue
-        if not finding.fix.patch:
-            continue
+    for finding in treatable:
         try:
-            bench.treat(finding.fix.patch)
             bench.treat(_merged([*chosen, finding]))
         except NotExaminedError as why:
             verdicts[finding.code] = Verdict(
@@ -210,7 +222,7 @@ def _smallest(
 def _verdict(
     finding: Finding,
     decisive: Sequence[str],
-    still: frozenset[str],
+    still: frozenset[str] | None,
     as_is: TrialRun,
     together: TrialRun,
 ) -> Verdict:
@@ -221,6 +233,8 @@ def _verdict(
     )
     if finding.code in decisive:
         return Verdict("confirmed", "decisive", scores)
+    if still is None:
+        return Verdict("inconclusive", "none", "the budget was spent before it was measured again")
     if finding.code in still:
         return Verdict("refuted", "none", "with the fix applied, the fault is measured again")
     worse = _score(together) < _score(as_is) - BAR.margin
@@ -245,7 +259,7 @@ def _number(value: float) -> str:
     return "none (it could not run)" if math.isnan(value) else f"{value:.2f}"
 
 
-def _exchange(run: Run, bench: Bench) -> list[str]:
+def _exchange(bench: Bench) -> list[str]:
     """Exchange loss and optimizer for known-good ones, both and one at a time."""
     first = bench.trials[0].seconds
     if bench.left < 0.5 * first:

@@ -78,6 +78,22 @@ def treated(run: Run, patch: Mapping[str, Any], tools: Tools) -> Run:
     return replace(run, patches={**run.patches, **patch})
 
 
+class Clinic:
+    """Treats one run; what was treated once is kept, since a model is slow to rebuild."""
+
+    def __init__(self, run: Run, tools: Tools) -> None:
+        self.run = run
+        self._tools = tools
+        self._treated: dict[frozenset[tuple[str, Any]], Run] = {}
+
+    def treat(self, patch: Mapping[str, Any]) -> Run:
+        """As :func:`treated`."""
+        key = frozenset(patch.items())
+        if key not in self._treated:
+            self._treated[key] = treated(self.run, patch, self._tools) if patch else self.run
+        return self._treated[key]
+
+
 def _batch(run: Run, **changes: Any) -> Run:
     if run.batch is None:
         raise NotExaminedError("there is no batch whose labels could be changed")

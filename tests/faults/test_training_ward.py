@@ -235,6 +235,7 @@ def test_dead_units_and_an_idle_branch(keras: Any) -> None:
 
 def test_a_saturated_head(keras: Any) -> None:
     loss = nets.crossentropy(keras, from_logits=False)
+
     def saturating(x: Any) -> Any:
         # A layer behind the softmax: Keras cannot reach back to the logits.
         x = head(keras, activation="softmax")(conv(keras)(x))

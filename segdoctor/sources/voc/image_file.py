@@ -173,6 +173,9 @@ def _cut_off(image: Image.Image, file: BinaryIO, size: int, after_header: int) -
 def _jpeg_ends(file: BinaryIO, size: int, scan: int) -> bool:
     """Whether the end marker stands behind the first scan. Inside a scan it cannot occur by
     chance; before it, the marker of a thumbnail may."""
+    file.seek(-2, os.SEEK_END)
+    if file.read(2) == b"\xff\xd9" and size - 2 >= scan:
+        return True
     file.seek(max(size - _TAIL, scan))
     if b"\xff\xd9" in file.read(_TAIL):
         return True

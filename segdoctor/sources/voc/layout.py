@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
+from segdoctor.sources.voc.known_layouts import known_layout
+from segdoctor.sources.voc.parts import Layout, Part, subfolders
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 MASK_FOLDERS = (
@@ -39,42 +41,13 @@ class DataFolderError(UserError):
     """A folder that cannot be read as a data set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One folder of images and its folder of masks; ``split`` is "" where it is the whole set."""
-
-    split: str
-    images: str
-    masks: str
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the parts of a data set are.
-
-    ``kind`` is ``"voc"`` (JPEGImages, SegmentationClass, ImageSets) or ``"folders"`` (images and
-    masks side by side). ``lists`` is the folder of split lists, None where there is none.
-    """
-
-    kind: str
-    root: str
-    parts: tuple[Part, ...]
-    lists: str | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def words(self) -> str:
-        """The layout as a person would say it."""
-        if self.kind == "voc":
-            masks = os.path.basename(self.parts[0].masks)
-            return f"Pascal VOC (JPEGImages + {masks}{', split lists' if self.lists else ''})"
-        first = self.parts[0]
-        splits = ", ".join(part.split for part in self.parts if part.split)
-        shown = [os.path.relpath(path, self.root) for path in (first.images, first.masks)]
-        return f"folders {shown[0]} + {shown[1]}" + (f" ({splits})" if splits else "")
-
-
-def find_layout(folder: str | os.PathLike[str], *, masks: str | None = None) -> Layout:
+def find_layout(
+    folder: str | os.PathLike[str],
+    *,
+    masks: str | None = None,
+    images: str | None = None,
+    pairs: str | None = None,
+) -> Layout:
     """Find the layout of a data set, given its root, a folder above it, or one of its folders.
 
     Parameters
@@ -83,6 +56,10 @@ def find_layout(folder: str | os.PathLike[str], *, masks: str | None = None) -> 
         The root, up to two levels above it (``VOCdevkit``), or ``JPEGImages``, ``masks``, ….
     masks : str, optional
         Name of the masks' folder in the root (``SegmentationClassAug``), or a path.
+    images : str, optional
+        Name or path of the images' folder; then ``masks`` is needed too, and nothing is guessed.
+    pairs : str, optional
+        Path of a list of pairs (CSV or text), absolute or in the root; nothing else is looked at.
 
     Raises
     ------
@@ -105,6 +82,10 @@ def find_layout(folder: str | os.PathLike[str], *, masks: str | None = None) -> 
     except (OSError, ValueError) as error:
         reason = clean(getattr(error, "strerror", None) or error, 80)
         raise DataFolderError(f"The data folder {shown} cannot be read: {reason}.") from error
+    if pairs is not None:
+        return _listed(start, pairs)
+    if images is not None:
+        return _named(start, images, masks)
     found: list[Layout] = []
     for level in _levels(start):
         found = [layout for root in level if (layout := _layout_at(root, masks)) is not None]
@@ -117,7 +98,32 @@ def find_layout(folder: str | os.PathLike[str], *, masks: str | None = None) -> 
         return chosen
     others = ", ".join(clean(layout.root) for layout in found[:-1])
     note = f"also found and left out: {others}; give one of them as the folder to read it"
-    return Layout(chosen.kind, chosen.root, chosen.parts, chosen.lists, (*chosen.notes, note))
+    return replace(chosen, notes=(*chosen.notes, note))
+
+
+def _listed(root: Path, pairs: str) -> Layout:
+    for path in (Path(pairs), root / pairs):
+        if path.is_file():
+            return Layout("pairs", os.fspath(root), (), pairs=os.fspath(path))
+    raise DataFolderError(
+        f"The list of pairs {clean(pairs)!r} (pairs=) is neither a file nor in {clean(root)}."
+    )
+
+
+def _named(root: Path, images: str, masks: str | None) -> Layout:
+    if masks is None:
+        raise DataFolderError(
+            "With the images' folder the masks' folder is needed too (--images A --masks B). "
+            f"Received: images={clean(images)!r} alone."
+        )
+    paths = [_named_folder(root, name) for name in (images, masks)]
+    for name, path in zip((images, masks), paths, strict=True):
+        if path is None:
+            raise DataFolderError(
+                f"The folder {clean(name)!r} is neither in {clean(root)} nor a path."
+            )
+    part = Part("", str(paths[0]), str(paths[1]))
+    return Layout("folders", os.fspath(root), (part,))
 
 
 def _levels(start: Path) -> Iterator[list[Path]]:
@@ -131,18 +137,8 @@ def _levels(start: Path) -> Iterator[list[Path]]:
         yield [start / "..", start / ".." / ".."]
     level = [start]
     for _ in range(_DEPTH):
-        level = [Path(below) for above in level for below in _subfolders(above).values()]
+        level = [Path(below) for above in level for below in subfolders(above).values()]
         yield level
-
-
-def _subfolders(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Lower-case name → path of each folder inside, in order of name; {} if it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError:
-        return {}
-    return {name.lower(): os.path.join(os.fspath(folder), name) for name in names}
 
 
 def _tidy(root: Path) -> Path:
@@ -150,14 +146,15 @@ def _tidy(root: Path) -> Path:
 
 
 def _layout_at(root: Path, masks: str | None) -> Layout | None:
-    inside = _subfolders(root)
+    inside = subfolders(root)
     if not inside:
         return None
-    return _voc_at(_tidy(root), inside, masks) or _folders_at(_tidy(root), inside, masks)
+    known = None if masks else known_layout(_tidy(root))
+    return _voc_at(_tidy(root), inside, masks) or known or _folders_at(_tidy(root), inside, masks)
 
 
-def _named_masks(root: Path, masks: str) -> str | None:
-    for path in (root / masks, Path(masks)):
+def _named_folder(root: Path, name: str) -> str | None:
+    for path in (root / name, Path(name)):
         if path.is_dir():
             return os.fspath(path)
     return None
@@ -167,7 +164,7 @@ def _voc_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout | N
     images = inside.get("jpegimages")
     if images is None:
         return None
-    chosen = _named_masks(root, masks) if masks else inside.get("segmentationclass")
+    chosen = _named_folder(root, masks) if masks else inside.get("segmentationclass")
     if chosen is None:
         return None
     lists = root / "ImageSets" / "Segmentation"
@@ -177,7 +174,7 @@ def _voc_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout | N
 
 def _folders_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout | None:
     images = _first(inside, IMAGE_FOLDERS)
-    chosen = _named_masks(root, masks) if masks else _mask_folder(inside)
+    chosen = _named_folder(root, masks) if masks else _mask_folder(inside)
     parts: tuple[Part, ...] = ()
     if images and chosen:
         parts = _split_parts(images, chosen) or (Part("", images, chosen),)
@@ -195,12 +192,12 @@ def _mask_folder(inside: dict[str, str]) -> str | None:
     if found is None:
         return None
     # Oxford pets keep their masks one level deeper, beside text files.
-    return _subfolders(found).get("trimaps", found)
+    return subfolders(found).get("trimaps", found)
 
 
 def _split_parts(images: str, masks: str) -> tuple[Part, ...]:
     """``images/train`` and ``masks/train``."""
-    of_images, of_masks = _subfolders(images), _subfolders(masks)
+    of_images, of_masks = subfolders(images), subfolders(masks)
     return tuple(
         Part(SPLIT_FOLDERS[name], of_images[name], of_masks[name])
         for name in SPLIT_FOLDERS
@@ -214,7 +211,7 @@ def _parts_of_splits(inside: dict[str, str]) -> tuple[Part, ...]:
     for name, split in SPLIT_FOLDERS.items():
         if name not in inside:
             continue
-        below = _subfolders(inside[name])
+        below = subfolders(inside[name])
         images, masks = _first(below, IMAGE_FOLDERS), _mask_folder(below)
         beside = _first(inside, tuple(name + ending for ending in _MASKS_BESIDE))
         if images and masks:
@@ -230,9 +227,9 @@ def _nothing_found(start: Path, masks: str | None) -> str:
         "expected JPEGImages/ + SegmentationClass/ (Pascal VOC) or images/ + masks/ in it, or up "
         f"to {_DEPTH} levels below"
     )
-    if masks and _named_masks(start, masks) is None:
+    if masks and _named_folder(start, masks) is None:
         return f"The masks' folder {clean(masks)!r} (masks=) is neither in {shown} nor a path."
-    inside = _subfolders(start)
+    inside = subfolders(start)
     if _first(inside, IMAGE_FOLDERS):
         return (
             f"{shown} has images but no folder of masks: {wanted}; name the masks' folder with "

@@ -26,6 +26,22 @@ class ListUnreadableError(Exception):
 
 def read_list(path: str) -> SplitList:
     """The entries of a list: CRLF, byte-order marks, blank lines and repeats are tolerated."""
+    text = read_text(path)
+    entries = [line.strip().strip("\x00").strip() for line in text.splitlines()]
+    filled = [entry for entry in entries if entry]
+    unique = tuple(dict.fromkeys(filled))
+    name = os.path.splitext(os.path.basename(path))[0]
+    return SplitList(name, path, unique, len(filled) - len(unique))
+
+
+def read_text(path: str) -> str:
+    """A list as text.
+
+    Raises
+    ------
+    ListUnreadableError
+        It is no regular file, cannot be read, or is larger than any list.
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ListUnreadableError("not a text file")
@@ -35,11 +51,7 @@ def read_list(path: str) -> SplitList:
         raise ListUnreadableError(error.strerror or "cannot be read") from error
     if len(raw) > _LIMIT_BYTES:
         raise ListUnreadableError(f"larger than {_LIMIT_BYTES >> 20} MB, which no list of names is")
-    entries = [line.strip().strip("\x00").strip() for line in _text(raw).splitlines()]
-    filled = [entry for entry in entries if entry]
-    unique = tuple(dict.fromkeys(filled))
-    name = os.path.splitext(os.path.basename(path))[0]
-    return SplitList(name, path, unique, len(filled) - len(unique))
+    return _text(raw)
 
 
 def _text(raw: bytes) -> str:

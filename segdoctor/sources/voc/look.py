@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, ImageFacts, MaskFacts, Pair
 from segdoctor.sources.voc.close_look import Picture, picture_facts, shape_facts, small_pair
-from segdoctor.sources.voc.image_file import UnreadableError, opened_image, orientation_of
+from segdoctor.sources.voc.image_file import (
+    UnreadableError,
+    opened_file,
+    opened_image,
+    orientation_of,
+)
 from segdoctor.sources.voc.mask_file import look_at_mask, read_mask
+from segdoctor.sources.voc.quick_jpeg import quick_jpeg
 from segdoctor.sources.voc.summary import Summary, joined
 
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -81,11 +88,17 @@ def look(job: Job, limit: int) -> Summary:
 
 
 def _image(path: str, closely: bool, limit: int) -> tuple[ImageFacts, Picture | None]:
+    if not closely:
+        with opened_file(path) as file:
+            status = os.fstat(file.fileno())
+            quick = quick_jpeg(file, status.st_size, limit)
+        if quick is not None:
+            here = status.st_dev, status.st_ino
+            return ImageFacts(path, *quick, status.st_size, here), None
     with opened_image(path, limit=limit) as image:
-        status = image.info["segdoctor_file"]
-        facts = ImageFacts(
-            path, image.mode, image.size, status[0], status[1:], orientation_of(image)
-        )
+        length, *place = image.info["segdoctor_file"]
+        turned = orientation_of(image)
+        facts = ImageFacts(path, image.mode, image.size, length, (place[0], place[1]), turned)
         return facts, Picture.of(image) if closely else None
 
 

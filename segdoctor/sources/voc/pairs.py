@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, Pair
 from segdoctor.sources.voc.image_file import SUFFIXES
-from segdoctor.sources.voc.layout import DataFolderError, Layout, Part
+from segdoctor.sources.voc.index import Collected, index_part
+from segdoctor.sources.voc.layout import DataFolderError
 from segdoctor.sources.voc.lists import ListUnreadableError, SplitList, lists_in, read_list
+from segdoctor.sources.voc.pairs_list import read_pairs
+from segdoctor.sources.voc.parts import Layout, Part
 
-# Files that lie beside images and are none; everything else is looked at.
-_NOT_IMAGES = (
-    *(".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".yaml", ".yml", ".ini", ".db", ".log"),
-    *(".npy", ".npz", ".mat", ".py", ".zip", ".tar", ".gz", ".ds_store", ".html", ".tfrecord"),
-)
-_AFFIXES = re.compile(
-    r"^(?:image|img|mask|label|seg|gt)[_-]|[_-](?:image|img|mask|masks|label|labels|seg|"
-    r"segmentation|gt)$",
-    re.IGNORECASE,
-)
 _TRAINED_ON = ("train", "val", "trainval")
 _UNLISTED_SHARE = 0.5  # of a VOC layout without lists: more images without a mask are normal
-
-
-@dataclass(slots=True)
-class Collected:
-    """The pairs of a layout, and what is wrong with their names. ``orphans`` are files without a
-    partner: their own state is still looked at."""
-
-    pairs: list[Pair] = field(default_factory=list)
-    splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    split: str = "all"
-    problems: list[FileProblem] = field(default_factory=list)
-    images_total: int = 0
-    masks_total: int = 0
-    images_unlisted: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def collect_pairs(
@@ -53,10 +29,12 @@ def collect_pairs(
         A split that does not exist, or not one pair.
     """
     found = Collected(notes=list(layout.notes))
+    if layout.pairs is not None:
+        return _from_list(layout, layout.pairs, found, split)
     images: dict[str, str] = {}
     masks: dict[str, str] = {}
     for part in layout.parts:
-        _index_part(part, images, masks, found)
+        index_part(part, images, masks, found)
     found.images_total, found.masks_total = len(images), len(masks)
     lists = _read_lists(layout, found)
     chosen = _chosen_lists(layout, lists, found, split, val_split)
@@ -69,55 +47,31 @@ def collect_pairs(
     return found
 
 
-def _index_part(part: Part, images: dict[str, str], masks: dict[str, str], to: Collected) -> None:
-    """Stem → path of the files of a part; stems of a split begin with its name."""
-    prefix = f"{part.split}/" if part.split else ""
-    own_images, own_masks = _files(part.images, to), _files(part.masks, to)
-    # `cat_mask.png` belongs to `cat.jpg`, but a name that fits as it is comes first.
-    bare = {_bare(stem): stem for stem in own_images if stem not in own_masks}
-    for stem, path in own_images.items():
-        images[prefix + stem] = path
-    for stem, path in own_masks.items():
-        partner = stem if stem in own_images else bare.get(_bare(stem), stem)
-        masks.setdefault(prefix + partner, path)
-    if part.split:
-        stems = [prefix + stem for stem in own_images]
-        to.splits[part.split] = (*to.splits.get(part.split, ()), *stems)
-
-
-def _bare(stem: str) -> str:
-    return _AFFIXES.sub("", stem)
-
-
-def _files(folder: str, to: Collected) -> dict[str, str]:
-    """Stem → path of everything in a folder that is or may be meant as an image."""
+def _from_list(layout: Layout, path: str, found: Collected, split: str | None) -> Collected:
+    """The pairs as a list names them, with its column of splits where it has one."""
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
-    except OSError as error:
-        reason = f"folder cannot be read: {error.strerror}"
-        to.problems.append(FileProblem("DATA002", folder, reason))
-        return {}
-    files: dict[str, str] = {}
-    doubled = 0
-    for name in names:
-        stem, suffix = os.path.splitext(name)
-        if name.startswith(".") or suffix.lower() in _NOT_IMAGES:
-            continue
-        path = os.path.join(folder, name)
-        if suffix.lower() not in SUFFIXES and os.path.isdir(path):
-            continue
-        if stem in files:
-            doubled += 1
-            if suffix.lower() not in SUFFIXES:
-                continue
-        files[stem] = path
-    if doubled:
-        where = clean(os.path.basename(folder))
-        to.notes.append(
-            f"{doubled} files of {where} share their name with another one but for .ext"
+        found.pairs, splits, problems, left_out = read_pairs(path, layout.root)
+    except ListUnreadableError as error:
+        raise DataFolderError(f"The list {clean(path)} is {error}.") from error
+    found.problems += problems
+    found.splits = {name: tuple(stems) for name, stems in splits.items()}
+    found.images_total = sum(pair.image is not None for pair in found.pairs)
+    found.masks_total = sum(pair.mask is not None for pair in found.pairs)
+    if left_out:
+        found.notes.append(f"{left_out} lines of the list were doubled or named no pair")
+    wanted = split or ("train" if "train" in found.splits else "all")
+    if wanted != "all" and wanted not in found.splits:
+        known = ", ".join(clean(name, 40) for name in found.splits) or "none"
+        raise DataFolderError(
+            f"There is no split {clean(wanted)!r} in the list; there are: {known}."
         )
-    return files
+    found.split = wanted
+    if not any(pair.image and pair.mask for pair in found.pairs):
+        raise DataFolderError(
+            f"Not one pair of the list {clean(path)} is there: paths are looked up in "
+            f"{clean(layout.root)} and beside the list."
+        )
+    return found
 
 
 def _read_lists(layout: Layout, to: Collected) -> dict[str, SplitList]:

@@ -13,10 +13,12 @@ import numpy as np
 from segdoctor.core.data_facts import MaskFacts, Pair, ScanFacts
 from segdoctor.measures.pairing import alignment
 from segdoctor.sources.voc.image_file import LIMIT_PIXELS
+from segdoctor.sources.voc.index import Collected
 from segdoctor.sources.voc.label_map import LabelMap, parse_label_map
 from segdoctor.sources.voc.layout import find_layout
 from segdoctor.sources.voc.look import Job
-from segdoctor.sources.voc.pairs import Collected, collect_pairs
+from segdoctor.sources.voc.pairs import collect_pairs
+from segdoctor.sources.voc.parts import Layout
 from segdoctor.sources.voc.published import published_lists, val_names
 from segdoctor.sources.voc.repeats import repeats
 from segdoctor.sources.voc.schedule import Progress, look_at_all
@@ -31,6 +33,8 @@ def scan_folder(
     folder: str | os.PathLike[str],
     *,
     masks: str | None = None,
+    images: str | None = None,
+    pairs: str | None = None,
     split: str | None = None,
     val_split: str | None = None,
     label_map: str | Mapping[Any, object] | LabelMap | None = None,
@@ -53,6 +57,8 @@ def scan_folder(
         As :func:`~segdoctor.sources.voc.layout.find_layout` takes it.
     masks : str, optional
         Which folder of masks, where there are several.
+    images, pairs : str, optional
+        The images' folder, or a list of pairs (CSV or text), instead of the guess.
     split, val_split : str, optional
         A list's name, ``trainval``, or the path of a list. By default the pairs are those of
         ``train``, ``val`` and ``trainval``, and ``train`` is what is trained on.
@@ -76,9 +82,9 @@ def scan_folder(
         The folder is absent, is no data set, or has not one pair.
     """
     mapping = parse_label_map(label_map)
-    layout = find_layout(folder, masks=masks)
+    layout = find_layout(folder, masks=masks, images=images, pairs=pairs)
     found = collect_pairs(layout, split=split, val_split=val_split)
-    void, declared_by = _void(layout.kind, ignore_label)
+    void, declared_by = _void(layout, ignore_label)
     sampled = _sample(found.pairs, None if deep else _SAMPLE, seed)
     jobs = [Job(i, pair, i in sampled) for i, pair in enumerate(found.pairs)]
     seen, interrupted = look_at_all(jobs, limit_pixels, progress, scheduler)
@@ -150,10 +156,11 @@ def _compared(
     )
 
 
-def _void(kind: str, ignore_label: int | bool | None) -> tuple[int | bool | None, str]:
+def _void(layout: Layout, ignore_label: int | bool | None) -> tuple[int | bool | None, str]:
     if ignore_label is not None:
         return ignore_label, "user"
-    return (_VOC_VOID, "layout") if kind == "voc" else (None, "")
+    defined = _VOC_VOID if layout.kind == "voc" else layout.void
+    return defined, "" if defined is None else "layout"
 
 
 def _sample(pairs: list[Pair], count: int | None, seed: int) -> set[int]:

@@ -1,0 +1,154 @@
+"""Losses that misbehave are asked all the same: a sentence, never a crash, never a hang."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from segdoctor.core.engine import examine
+from segdoctor.core.measured import Declared, HeadFacts
+from segdoctor.core.trace import Trace
+from segdoctor.measures.labels import label_facts
+from segdoctor.probes.label_precision import LabelPrecisionLost
+from segdoctor.probes.loss_contract import LossNotFinite, LossRaises, PerfectPredictionNotBest
+from segdoctor.recorder.loss_answers import Layout, ask_loss
+from tests.losses.sound import cross, dice
+from tests.losses.ward import SHAPE, head_of, told
+
+
+def outcome(probe: Any, contract: Any) -> Any:
+    head = HeadFacts((2, 8, 8, 3), 3, 3, "softmax", 0.0, 1.0, 0.0)
+    fields = {"declared": Declared(), "loss_contract": contract, "head": head}
+    return examine(probe, Trace(fields))
+
+
+def test_hidden_state_is_seen_and_not_judged() -> None:
+    calls = [0]
+
+    def drifting(y: Any, p: Any) -> Any:
+        calls[0] += 1
+        return dice(y, p) + 0.1 * calls[0]
+
+    contract = ask_loss(drifting, 3)
+    assert contract.facts["deterministic"] is False
+    assert contract.prediction == "unknown"
+    assert outcome(PerfectPredictionNotBest(), contract).status == "not examined"
+    assert outcome(LossRaises(), contract).status == "clear"
+
+
+def test_a_global_is_read() -> None:
+    settings = {"weight": 2.0}
+    contract = ask_loss(lambda y, p: settings["weight"] * dice(y, p), 3)
+    assert (contract.labels, contract.prediction) == ("onehot", "probabilities")
+
+
+def test_a_batch_of_exactly_four() -> None:
+    def for_four(y: Any, p: Any) -> Any:
+        return tf.reduce_mean(cross(tf.reshape(y, (4, 12, 14, 3)), tf.reshape(p, (4, 12, 14, 3))))
+
+    contract = ask_loss(for_four, 3, layout=Layout(shape=(4, 12, 14)))
+    assert contract.raises == ""
+    assert (contract.labels, contract.prediction) == ("onehot", "probabilities")
+    assert "raises_at" not in contract.facts
+    assert not [f for f in told(for_four, shape=(4, 12, 14)) if f.severity == "error"]
+
+
+def test_nan_on_purpose() -> None:
+    def guarded(y: Any, p: Any) -> Any:
+        absent = tf.reduce_sum(y[..., 1]) == 0
+        return tf.where(absent, np.nan, dice(y, p))
+
+    contract = ask_loss(guarded, 3)
+    assert contract.facts["not_finite"] == "one class only"
+    assert outcome(LossNotFinite(), contract).status == "fired"
+
+
+def test_a_slow_loss_is_asked_as_long_as_there_is_time() -> None:
+    def slow(y: Any, p: Any) -> Any:
+        time.sleep(0.1)
+        return dice(y, p)
+
+    start = time.perf_counter()
+    contract = ask_loss(slow, 3, total_s=0.5)
+    assert time.perf_counter() - start < 2
+    assert contract.facts["unasked"]
+    assert contract.prediction == "unknown"
+    for probe in (PerfectPredictionNotBest(), LossRaises(), LossNotFinite()):
+        assert outcome(probe, contract).status != "fired"
+    assert "takes so long" in outcome(PerfectPredictionNotBest(), contract).reason
+
+
+def test_a_loss_that_needs_the_graph() -> None:
+    def only_in_a_graph(y: Any, p: Any) -> Any:
+        if tf.executing_eagerly():
+            raise RuntimeError("tf.gradients is not supported when eager execution is enabled")
+        return tf.reduce_mean(cross(y, p))
+
+    contract = ask_loss(only_in_a_graph, 3)
+    assert contract.facts["only_in_graph"]
+    assert (contract.labels, contract.prediction) == ("onehot", "probabilities")
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: [loss], lambda loss: {"head": loss}])
+def test_lists_and_dicts_of_one(wrap: Any) -> None:
+    contract = ask_loss(wrap(keras.losses.Dice(axis=(1, 2))), 3)
+    assert contract.name == "Dice"
+    assert contract.labels == "onehot"
+
+
+def test_flattened_and_channels_first_outputs() -> None:
+    assert ask_loss("sparse_categorical_crossentropy", 3, layout=Layout(1)).forms == ("BHW", "BHW1")
+    first = ask_loss(keras.losses.CategoricalCrossentropy(axis=1), 3, layout=Layout(2, True))
+    assert first.facts["depends_on"] == "pixel"
+    last = ask_loss(keras.losses.CategoricalCrossentropy(axis=1), 3)
+    assert last.facts["depends_on"] == "column"
+
+
+def test_the_random_state_of_the_loss_is_put_back() -> None:
+    class Counting(keras.losses.Loss):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = tf.Variable(0.0)
+            self.variables = [self.seen]
+
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            self.seen.assign_add(1.0)
+            return cross(y_true, y_pred)
+
+    loss = Counting()
+    ask_loss(loss, 3)
+    assert float(loss.seen) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels", "void", "status"),
+    [
+        (np.int8, 21, 255, "fired"),
+        (np.uint8, 21, 255, "clear"),
+        (np.int8, 21, None, "clear"),
+        (bool, 21, None, "fired"),
+        (bool, 2, None, "clear"),
+        (np.float16, 21, 255, "clear"),
+        (np.float16, 3000, None, "fired"),
+    ],
+)
+def test_types_that_cannot_hold_the_ids(
+    dtype: Any, channels: int, void: int | None, status: str
+) -> None:
+    y = np.zeros(SHAPE, np.int32)
+    y[:, 4:] = 1
+    y[:, :2] = 255 if void else 0
+    y = y.astype(dtype)
+    trace = Trace(
+        {
+            "declared": Declared(ignore_label=void),
+            "labels": label_facts(y, channels, void),
+            "head": head_of(channels, SHAPE),
+        }
+    )
+    assert examine(LabelPrecisionLost(), trace).status == status
