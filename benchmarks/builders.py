@@ -44,9 +44,9 @@ def hub(side: int) -> Any:
     import keras_hub
 
     backbone = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[32],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
-        stackwise_num_filters=[16, 32, 64, 128],
+        stackwise_num_filters=[64, 128, 256, 512],
         stackwise_num_blocks=[2, 2, 2, 2],
         stackwise_num_strides=[1, 2, 2, 2],
         block_type="basic_block",
@@ -139,6 +139,7 @@ def main() -> None:
             (batch.x, batch.y),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
             optimizer=keras.optimizers.Adam(1e-3),
+            metrics=[],
             trial=False,
             batch_size=8,
             num_classes=CLASSES,

@@ -79,8 +79,8 @@ class ShapeFacts:
     ``edges`` counts the places where neighbours differ by two or more, ``ramps`` the pixels that
     lie strictly between their neighbours on both sides, ``speckles`` those that differ a little
     from their neighbours (of ``speckle_values`` different values). ``core`` maps each id to its
-    pixels that only have their own kind within three pixels. ``borders`` counts the places where two neighbours differ, and ``touches`` maps
-    each id to those that it has a part in.
+    pixels that only have their own kind within three pixels. ``borders`` counts the places where
+    two neighbours differ, and ``touches`` maps each id to those that it has a part in.
     """
 
     path: str
@@ -172,9 +172,9 @@ class ScanFacts:
     """The data set as it lies on disk.
 
     ``histogram`` sums the masks' ids over all pairs examined (after ``label_map``), ``presence``
-    counts the masks that hold each id (``split_presence`` those of each split). ``pairs`` are those of all lists that define pairs;
-    ``split`` names the one that is trained on. ``void`` is the ignore label where the layout or
-    the user declares one (None: unknown, False: there is none).
+    counts the masks that hold each id (``split_presence`` those of each split). ``pairs`` are those
+    of all lists that define pairs; ``split`` names the one that is trained on. ``void`` is the
+    ignore label where the layout or the user declares one (None: unknown, False: there is none).
     """
 
     folder: str

@@ -88,6 +88,24 @@ class Untracked:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeConvention:
+    """The last resize made with its own corner convention and with the other one.
+
+    ``own`` is ``"half-pixel"`` or ``"align_corners"``; losses are the negative log likelihood of
+    the labels, ``majority`` the share of the largest class among the valid pixels.
+    """
+
+    layer: str
+    own: str
+    factor: float
+    own_loss: float
+    own_accuracy: float
+    other_loss: float
+    other_accuracy: float
+    majority: float
+
+
+@dataclass(frozen=True, slots=True)
 class Branch:
     """A branch that ends in a merge: by how much the output moves when it is zeroed, in spreads
     of the output, and the norm of the gradient that arrives at its kernels (None: no kernels)."""

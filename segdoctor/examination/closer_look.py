@@ -1,5 +1,5 @@
-"""What is looked at once the head is known: pixel order, untracked variables, where the gradient
-lies at the output."""
+"""What is looked at once the head is known: pixel order, untracked variables, the last resize,
+where the gradient lies at the output."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from segdoctor.core.trace import Missing, Trace
 def closer_fields(
     run: Run, trace: Trace, head: HeadFacts, ids: Any, void: int | None
 ) -> dict[str, object]:
-    """``pixel_order``, ``untracked`` and ``output_gradient_facts``, each or why it is missing."""
+    """``pixel_order``, ``untracked``, ``resize_convention`` and ``output_gradient_facts``, each or
+    why it is missing."""
     from segdoctor.measures.output_gradient import output_gradient_facts
     from segdoctor.recorder.pixel_order import pixel_order
+    from segdoctor.recorder.resize_convention import resize_convention
     from segdoctor.recorder.untracked import untracked_variables
 
     assert run.batch is not None
@@ -32,6 +34,11 @@ def closer_fields(
         "pixel_order": _told(lambda: pixel_order(run.model, graph))
         if isinstance(graph, GraphFacts)
         else Missing("the graph is not known"),
+        "resize_convention": _told(
+            lambda: resize_convention(
+                run.model, x, np.asarray(ids), void, logits=head.kind == "logits"
+            )
+        ),
     }
     if isinstance(gradient, Missing) or isinstance(output, Missing):
         fields["output_gradient_facts"] = gradient

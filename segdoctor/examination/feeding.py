@@ -13,9 +13,11 @@ from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.errors import UserError
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch
+from segdoctor.core.stream_facts import StreamFacts
 from segdoctor.examination.request import Request
 
 CROP = 96
+NO_STREAM = "the data are not handed out in batches of the user's own"
 LARGE = 20_000_000  # parameters from which two examples are taken instead of four
 
 
@@ -28,6 +30,7 @@ class Fed:
     redraw: Callable[[str], Batch] | None = None
     draw: Callable[[tuple[int, int], int], Batch] | None = None
     notes: tuple[str, ...] = ()
+    stream: StreamFacts | None = None  # how the user's own batches behave, where there are several
 
 
 def is_folder(data: Any) -> bool:
@@ -129,10 +132,10 @@ def _label_axis(model: Any) -> bool:
 
 def from_objects(request: Request) -> Fed:
     """The first batch of arrays, a data set or a generator: taken as it is."""
-    from segdoctor.sources.batches import take_batches
+    from segdoctor.sources.stream import watch_batches
 
-    taken = take_batches(request.data, 1, batch_size=_count(request))
-    return Fed(batch=taken.batches[0], notes=taken.notes)
+    taken, stream = watch_batches(request.data, batch_size=_count(request))
+    return Fed(batch=taken.batches[0], notes=taken.notes, stream=stream)
 
 
 def _count(request: Request) -> int:

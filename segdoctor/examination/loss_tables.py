@@ -80,7 +80,8 @@ def _leaves_out(contract: LossContract) -> str:
     out = [str(label) for label in contract.ignores]
     if facts.get("zero_rows") == "ignored":
         out.append("rows of zeros")
-    diluted = any(key.startswith("dilutes_") and value for key, value in facts.items())
+    ways = [key for key in facts if key.startswith("dilutes_") and key != "dilutes_weights"]
+    diluted = any(facts[key] for key in ways)
     counted = ", still counted in the mean" if out and diluted else ""
     return f"leaves out {', '.join(out)}{counted}" if out else "leaves nothing out"
 
@@ -97,7 +98,8 @@ def _void_fed(trace: Trace) -> str:
 
 def _weights(contract: LossContract) -> str:
     known = {
-        "per pixel": "reach each pixel",
+        "per pixel": "reach each pixel"
+        + (", divided by all pixels" if contract.facts.get("dilutes_weights") else ""),
         "not per pixel": "do not reach pixels: the loss is one number",
         "refused": "a map of weights is refused",
     }

@@ -84,7 +84,7 @@ def prepare(
     )
     knowledge = recording.Knowledge(
         declared=declared,
-        fields=_known_fields(opened, settled, scan),
+        fields=_known_fields(opened, settled, scan, fed),
         optimizer_known=settled.optimizer is not None,
         why_no_optimizer=settled.why_no_optimizer,
         redraw=fed.redraw if fed else None,
@@ -158,13 +158,14 @@ def _adam(model: Any) -> Any:
 
 
 def _known_fields(
-    opened: Opened, settled: settling.Settled, scan: ScanFacts | None
+    opened: Opened, settled: settling.Settled, scan: ScanFacts | None, fed: feeding.Fed | None
 ) -> dict[str, object]:
     compiled = opened.compiled or settling.compile_facts(settled)
     held: dict[str, object] = {
         "code": opened.facts.code if opened.facts is not None else (),
         "not_loadable": (),
         "compiled": compiled or Missing(settling.NO_SETTINGS, "--loss, --optimizer"),
+        "stream": (fed and fed.stream) or Missing(feeding.NO_STREAM, "data= with batches"),
     }
     return held if scan is None else held | {"scan": scan}
 

@@ -79,6 +79,7 @@ from segdoctor.probes.padding import PaddingLabelled
 from segdoctor.probes.regularisation import MixedPrecisionUnderflow, RegularisationDominates
 from segdoctor.probes.schedule import ScheduleEndsTooEarly, TooFewSteps
 from segdoctor.probes.splits import SplitsOverlap, ValidationListUsedForTraining
+from segdoctor.probes.stream import BufferReused, NormalisationPerBatch, NotShuffled, PairChanges
 from segdoctor.probes.trainable_head import NothingToTrain
 from segdoctor.probes.trial import (
     CannotOverfit,
@@ -163,7 +164,11 @@ PROBES: tuple[Probe, ...] = (
     InputRangeDiffers(),
     InputDegenerate(),
     ClassMissingOrRare(),
+    NotShuffled(),
     OrientationIgnored(),
+    NormalisationPerBatch(),
+    BufferReused(),
+    PairChanges(),
     NoGradientPath(),
     GradientVanishes(),
     GradientExplodes(),

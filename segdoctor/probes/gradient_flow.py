@@ -39,7 +39,7 @@ class NoGradientPath(Probe):
         self,
         gradients: tuple[GradientFacts, ...],
         graph: GraphFacts,
-        gradient_cut: tuple[CutOperation, ...] = (),
+        gradient_cut: tuple[CutOperation, ...] | None = None,
     ) -> Iterator[Finding]:
         trained = [fact for fact in gradients if fact.trainable]
         on_path = on_path_to_every_output(graph)
@@ -54,6 +54,8 @@ class NoGradientPath(Probe):
             return
         last = max(cut, key=lambda fact: fact.depth)
         whole = len(cut) == len(trained)
+        if gradient_cut == () and not whole:
+            return  # nothing cuts the path: these weights do not lead to the output at all
         said = (
             "No trainable weight has a gradient: something between the output and the loss, or in "
             "the loss, cannot be differentiated."
@@ -71,7 +73,7 @@ class NoGradientPath(Probe):
                     Evidence(
                         "operation that cuts the path", op.operation, where=op.layer or op.name
                     )
-                    for op in gradient_cut
+                    for op in gradient_cut or ()
                 ),
             ),
             Fix(

@@ -43,9 +43,7 @@ class DeadUnits(Probe):
         branches: tuple[Branch, ...] = (),
     ) -> Iterator[Finding]:
         found = list(self._channels(activations))
-        dead = {item.where for finding in found for item in finding.evidence if item.where}
-        yield from found
-        yield from self._branches([branch for branch in branches if branch.layer not in dead])
+        yield from found or self._branches(branches)  # dead channels make branches idle
 
     def _branches(self, branches: Sequence[Branch]) -> Iterator[Finding]:
         """Branches of a concatenation that change nothing when they are zeroed."""
@@ -93,7 +91,7 @@ class DeadUnits(Probe):
         dead = [fact for fact in judged if fact.dead >= self.dead]
         if not dead:
             return
-        worst = max(dead, key=lambda fact: fact.dead)
+        worst = max(dead, key=lambda fact: (fact.dead, -fact.depth))  # the first of them
         others = f" ({len(dead)} layers in all)" if len(dead) > 1 else ""
         yield self.finding(
             f"{worst.dead:.0%} of the channels of {worst.layer} are zero for the whole batch"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from segdoctor.core.error_line import error_line
-from segdoctor.core.measured import ModeFacts
+from segdoctor.core.measured import GradientFacts, ModeFacts
 from segdoctor.core.network_facts import NotFinite
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.trace import Missing
@@ -22,7 +22,7 @@ from segdoctor.recorder.activations import activity
 from segdoctor.recorder.batch_norm import Watch, first_difference, observed, watched
 from segdoctor.recorder.forward import Outputs, Reach, TracedForward, quick_tracing
 from segdoctor.recorder.gradient_cut import cutting_operations
-from segdoctor.recorder.gradients import gradient_facts, norm_of
+from segdoctor.recorder.gradients import gradient_facts
 from segdoctor.recorder.layers import batch_norm_layers
 from segdoctor.recorder.legacy_batch_norm import legacy_batch_norm
 from segdoctor.recorder.live_graph import live_facts
@@ -108,6 +108,7 @@ class _Passes:
         self.why_no_loss = "" if loss is not None else "no loss is known"
         self.loss = LossAsInFit(loss, model) if loss is not None else None
         self.gradients: dict[int, Any] | None = None
+        self.facts: tuple[GradientFacts, ...] = ()
         self.output_gradient: Any = None
         self.activations: Any = None
         self.reach: Reach = ""
@@ -119,14 +120,14 @@ class _Passes:
 
     def fields(self) -> dict[str, object]:
         no_loss = Missing(self.why_no_loss, "" if self.loss is not None else "--loss")
+        if self.gradients is not None:
+            self.facts = gradient_facts(self.model, self.gradients, self.depths)
         return {
             "y_train": np.asarray(first_output(self.train.y_pred)),
             "y_infer": np.asarray(first_output(self.infer.y_pred)),
             "bn_observed": observed(self.model, self.seen_train, self.seen_infer, self.depths),
             "modes": self.modes,
-            "gradients": no_loss
-            if self.gradients is None
-            else gradient_facts(self.model, self.gradients, self.depths),
+            "gradients": no_loss if self.gradients is None else self.facts,
         }
 
     def _with_gradients(self) -> tuple[Outputs, Watch]:
@@ -185,9 +186,8 @@ class _Passes:
         return found
 
     def _not_finite(self) -> object:
-        values = [] if self.gradients is None else list(self.gradients.values())
-        outputs = [first_output(self.train.y_pred), *(g for g in values if g is not None)]
-        if all(norm_of(value)[1] for value in outputs):
+        output = np.asarray(first_output(self.train.y_pred))
+        if np.isfinite(output).all() and all(fact.finite for fact in self.facts):
             return None
         if self.gradients is None:
             return NotFinite("forward", "")

@@ -82,6 +82,7 @@ class _Steps:
         if not self.variables:
             raise NotExaminedError("no variable is trainable")
         twin.build(self.variables)
+        self.update: Any = None
 
     def step(self, rate: float) -> float:
         """The loss before a step at ``rate``."""
@@ -95,14 +96,29 @@ class _Steps:
         with quick_tracing():
             gradients = tape.gradient(total, raw)
         self.twin.learning_rate = rate
-        pairs = [
-            (gradient, variable)
-            for gradient, variable in zip(gradients, self.variables, strict=True)
-            if gradient is not None
-        ]
-        if pairs:
-            self.twin.apply_gradients(pairs)
+        self._apply([gradient for gradient in gradients if gradient is not None], gradients)
         return float(total)
+
+    def _apply(self, given: list[Any], gradients: list[Any]) -> None:
+        """The update, in a trace of its own: made variable by variable it costs more than all
+        the rest."""
+        import tensorflow as tf
+
+        if not given:
+            return
+        if self.update is None:
+            reached = [
+                variable
+                for gradient, variable in zip(gradients, self.variables, strict=True)
+                if gradient is not None
+            ]
+
+            def update(values: list[Any]) -> None:
+                self.twin.apply_gradients(list(zip(values, reached, strict=True)))
+
+            self.update = tf.function(update, autograph=False)
+        with quick_tracing():
+            self.update([tf.convert_to_tensor(value) for value in given])
 
 
 def useful_range(

@@ -15,20 +15,22 @@ from segdoctor.recorder.snapshot import optimizer_variables, preserved_variables
 
 # A planned run of unknown length is looked at up to here for the peak of its schedule.
 _UNKNOWN_STEPS = 100_000
+# Bias-corrected or memoryless: the first step with a gradient is as large as the third.
+_STEADY = ("SGD", "Adam", "AdamW", "Nadam", "Adamax", "Lion")
 
 
 def update_facts(
     model: Any,
     optimizer: Any,
     gradients: dict[int, Any],
-    steps: int = 3,
+    steps: int | None = None,
     planned_steps: int | None = None,
 ) -> tuple[UpdateFacts, ...]:
     """Displacement of each weight, relative to it and per step, by the run's own optimizer.
 
     The optimizer is made anew from its configuration, with its slots where it has any, at the
     peak of its schedule; it takes ``steps`` steps with the same gradient; the weights are given
-    back.
+    back. Optimizers whose first step is like those that follow take one, the others three.
 
     Parameters
     ----------
@@ -48,6 +50,8 @@ def update_facts(
     if not pairs:
         raise NotExaminedError("no trainable variable has a gradient")
     twin = twin_of(optimizer, planned_steps)
+    inner = type(getattr(twin, "inner_optimizer", twin)).__name__
+    steps = steps or (1 if inner in _STEADY else 3)
     names = {
         id(tf_variable(variable)): (path, variable) for path, variable in owned_variables(model)
     }

@@ -59,7 +59,7 @@ def take_batches(data: Any, count: int = 1, *, batch_size: int | None = None) ->
     """
     if isinstance(data, (tuple, list)):
         return _from_arrays(data, count, batch_size or 32)
-    kind, source, length = _opened(data)
+    kind, source, length = opened(data)
     try:
         taken = [_batch(item, kind) for item in islice(source, count)]
     finally:
@@ -80,7 +80,7 @@ def take_batches(data: Any, count: int = 1, *, batch_size: int | None = None) ->
 
 
 def _from_arrays(data: tuple[Any, ...] | list[Any], count: int, batch_size: int) -> Taken:
-    x, y, weight = _parts(data, "arrays")
+    x, y, weight = parts_of(data, "arrays")
     length = -(-len(x) // batch_size)
     batches = []
     for start in range(0, min(len(x), count * batch_size), batch_size):
@@ -96,7 +96,7 @@ def _from_arrays(data: tuple[Any, ...] | list[Any], count: int, batch_size: int)
     return Taken(tuple(batches), "arrays", length)
 
 
-def _opened(data: Any) -> tuple[str, Iterator[Any], int | None]:
+def opened(data: Any) -> tuple[str, Iterator[Any], int | None]:
     """``(kind, iterator over batches, number of batches)``."""
     if hasattr(data, "element_spec"):
         return "tf.data", iter(data), _known_length(data)
@@ -145,7 +145,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _batch(item: Any, kind: str) -> Batch:
-    x, y, weight = _parts(item, kind)
+    x, y, weight = parts_of(item, kind)
     # Copies: a generator may hand out the same buffer again.
     return Batch(
         x=np.array(x),
@@ -155,7 +155,7 @@ def _batch(item: Any, kind: str) -> Batch:
     )
 
 
-def _parts(item: Any, kind: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+def parts_of(item: Any, kind: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
     what = "The data" if kind == "arrays" else f"A batch of the {kind}"
     if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
         received = f"{len(item)} parts" if isinstance(item, (tuple, list)) else type(item).__name__

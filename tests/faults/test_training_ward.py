@@ -390,3 +390,32 @@ def test_history_and_callbacks_through_the_check(keras: Any) -> None:
     assert found(check(keras, model, callbacks=[watch.EarlyStopping("val_loss")])) == {}
     report = check(keras, model, history=flat)
     assert report.to_dict()["measured"]["history"]["epochs"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_weights_of_another_corner_convention(keras: Any) -> None:
+    import tensorflow as tf
+
+    class Aligned(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return tf.raw_ops.ResizeBilinear(images=x, size=[48, 48], align_corners=True)
+
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, C, (8, 13, 13))
+    grid = np.rint(np.linspace(0, 12, 48)).astype(int)
+    ids = cells[:, grid][:, :, grid].astype("int32")
+    x = np.eye(C, dtype="float32")[cells] * 2.0 - 1.0
+    x = np.asarray(tf.raw_ops.ResizeBilinear(images=x, size=[48, 48], align_corners=True))
+    image = keras.Input((48, 48, C))
+    small = keras.layers.Conv2D(16, 5, strides=4, padding="same", activation="relu")(image)
+    small = keras.layers.Conv2D(C, 3, padding="same", name="head")(small)
+    model = keras.Model(image, Aligned()(small))
+    model.compile(keras.optimizers.Adam(1e-2), nets.crossentropy(keras))
+    model.fit(x, ids, epochs=60, batch_size=8, verbose=0)
+    halves = keras.Model(image, keras.layers.Resizing(48, 48, interpolation="bilinear")(small))
+    told = found(check(keras, halves, (x, ids), select="MDL"))
+    assert set(told) == {"MDL007"}
+    fresh = keras.models.clone_model(halves)
+    fresh.compile(keras.optimizers.Adam(1e-2), nets.crossentropy(keras))
+    assert status(check(keras, fresh, (x, ids), select="MDL"), "MDL007") == "not examined"
+    fresh.fit(x, ids, epochs=60, batch_size=8, verbose=0)
+    assert found(check(keras, fresh, (x, ids), select="MDL")) == {}

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, ImageFacts, MaskFacts, Pair
 from segdoctor.sources.voc.close_look import Picture, picture_facts, shape_facts, small_pair
-from segdoctor.sources.voc.image_file import (
-    UnreadableError,
-    opened_file,
-    opened_image,
-    orientation_of,
-)
+from segdoctor.sources.voc.image_file import UnreadableError, opened_image, orientation_of
 from segdoctor.sources.voc.mask_file import look_at_mask, read_mask
-from segdoctor.sources.voc.quick_jpeg import quick_jpeg
+from segdoctor.sources.voc.quick_file import quick_open, read_part
+from segdoctor.sources.voc.quick_jpeg import HEAD, quick_jpeg
 from segdoctor.sources.voc.summary import Summary, joined
 
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -89,17 +84,31 @@ def look(job: Job, limit: int) -> Summary:
 
 def _image(path: str, closely: bool, limit: int) -> tuple[ImageFacts, Picture | None]:
     if not closely:
-        with opened_file(path) as file:
-            status = os.fstat(file.fileno())
-            quick = quick_jpeg(file, status.st_size, limit)
+        quick = _quick(path, limit)
         if quick is not None:
-            here = status.st_dev, status.st_ino
-            return ImageFacts(path, *quick, status.st_size, here), None
+            return quick, None
     with opened_image(path, limit=limit) as image:
         length, *place = image.info["segdoctor_file"]
         turned = orientation_of(image)
         facts = ImageFacts(path, image.mode, image.size, length, (place[0], place[1]), turned)
         return facts, Picture.of(image) if closely else None
+
+
+def _quick(path: str, limit: int) -> ImageFacts | None:
+    """Of an ordinary JPEG; None for anything else."""
+    with quick_open(path) as opened:
+        if opened is None:
+            return None
+        descriptor, status = opened
+        try:
+            head = read_part(descriptor, HEAD)
+            end = read_part(descriptor, 2, max(status.st_size - 2, 0))
+        except OSError:  # the long way has the words for it
+            return None
+    found = quick_jpeg(head, end, status.st_size, limit)
+    if found is None:
+        return None
+    return ImageFacts(path, *found, status.st_size, (status.st_dev, status.st_ino))
 
 
 def _sizes(image: ImageFacts, mask: MaskFacts) -> str:

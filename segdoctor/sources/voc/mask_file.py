@@ -14,9 +14,9 @@ from segdoctor.measures.palettes import decode_colours, decode_luminances
 from segdoctor.sources.voc.image_file import (
     LIMIT_PIXELS,
     UnreadableError,
-    opened_file,
     opened_image,
 )
+from segdoctor.sources.voc.quick_file import quick_open, read_part
 from segdoctor.sources.voc.quick_png import LARGEST_FILE, QuickMask, quick_mask
 
 _VOC_BYTES = voc_palette().tobytes()
@@ -54,11 +54,14 @@ def look_at_mask(path: str, *, limit: int = LIMIT_PIXELS) -> tuple[MaskFacts, ND
 
 
 def _quick(path: str, limit: int) -> QuickMask | None:
-    with opened_file(path) as file:
-        start = file.read(8)
-        if not start.startswith(b"\x89PNG"):
+    with quick_open(path) as opened:
+        if opened is None or opened[1].st_size > LARGEST_FILE:
             return None
-        return quick_mask(start + file.read(LARGEST_FILE), limit)
+        try:
+            data = read_part(opened[0], opened[1].st_size)
+        except OSError:  # the long way has the words for it
+            return None
+    return quick_mask(data, limit)
 
 
 def _quick_facts(path: str, quick: QuickMask) -> MaskFacts:

@@ -6,12 +6,10 @@ very end. Anything else is left to Pillow.
 
 from __future__ import annotations
 
-import os
 import struct
-from typing import BinaryIO
 
 _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
-_HEAD = 4096
+HEAD = 4096  # bytes in which the first scan must begin
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _OTHER_FRAMES = {0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
@@ -19,11 +17,12 @@ _SCAN = 0xDA
 _APP1, _APP2 = 0xE1, 0xE2
 
 
-def quick_jpeg(file: BinaryIO, size: int, limit: int) -> tuple[str, tuple[int, int]] | None:
-    """``(mode, (width, height))`` of an open file of ``size`` bytes, None where it is not of the
-    ordinary kind."""
-    head = file.read(_HEAD)
-    if not head.startswith(_START) or size < 64:
+def quick_jpeg(
+    head: bytes, end: bytes, size: int, limit: int
+) -> tuple[str, tuple[int, int]] | None:
+    """``(mode, (width, height))`` of a file of ``size`` bytes with this beginning and these last
+    two bytes, None where it is not of the ordinary kind."""
+    if not head.startswith(_START) or end != _END or size < 64:
         return None
     frame: tuple[str, tuple[int, int]] | None = None
     position = 2
@@ -37,7 +36,6 @@ def quick_jpeg(file: BinaryIO, size: int, limit: int) -> tuple[str, tuple[int, i
                 return None
             frame = _MODES[parts], (width, height)
         if kind == _SCAN:
-            file.seek(-2, os.SEEK_END)
-            return frame if file.read(2) == _END else None
+            return frame
         position += 2 + length
     return None

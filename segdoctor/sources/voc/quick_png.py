@@ -35,7 +35,7 @@ class QuickMask:
         """Id → pixels."""
         values = np.frombuffer(self.values, np.uint8)
         # Masks are long runs of one id: their ends are found far faster than bytes are counted.
-        ends = np.flatnonzero(values[1:] != values[:-1])
+        ends = _places(values[1:] != values[:-1])
         starts = np.concatenate(([0], ends + 1))
         lengths = np.diff(starts, append=values.size)
         counts = np.bincount(values[starts], weights=lengths)
@@ -48,6 +48,14 @@ class QuickMask:
         width, height = self.size
         lines = np.frombuffer(self.values, np.uint8).reshape(height, width + 1)
         return np.ascontiguousarray(lines[:, 1:])
+
+
+def _places(marked: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """``flatnonzero``, eight at a time: hardly any are marked."""
+    whole = marked.size // 8 * 8
+    words = np.flatnonzero(marked[:whole].view(np.uint64))
+    rows, columns = np.nonzero(marked[:whole].reshape(-1, 8)[words])
+    return np.concatenate([words[rows] * 8 + columns, whole + np.flatnonzero(marked[whole:])])
 
 
 def quick_mask(data: bytes, limit: int) -> QuickMask | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,11 @@ def contact_sheet(alignment: AlignmentFacts | None, pairs: Sequence[Pair]) -> tu
     displaced = set(alignment.displaced)
     worst = sorted(alignment.pairs, key=lambda fit: (fit.stem not in displaced, -fit.gap))
     worst = sorted(worst[:_PAIRS], key=lambda fit: -fit.gap)
-    drawn = (_picture(fit, by_stem) for fit in worst)
-    return tuple(picture for picture in drawn if picture is not None)
+    return tuple(picture for fit in worst for picture in _pictures(fit, by_stem))[:_PAIRS]
 
 
-def _picture(fit: PairFit, by_stem: Mapping[str, Pair]) -> Picture | None:
+def _pictures(fit: PairFit, by_stem: Mapping[str, Pair]) -> Iterator[Picture]:
+    """The pair, and the image with the mask that fits better, where there is one."""
     try:
         with opened_image(fit.image) as image:
             image.draft("RGB", (_SIDE, _SIDE))
@@ -39,16 +39,22 @@ def _picture(fit: PairFit, by_stem: Mapping[str, Pair]) -> Picture | None:
         scale = _SIDE / max(shown.size)
         size = max(1, round(shown.width * scale)), max(1, round(shown.height * scale))
         pixels = np.array(shown.resize(size, Image.Resampling.BILINEAR))
-        ids = _nearest(read_ids(fit.mask), pixels.shape[:2])
-        others: dict[str, NDArray[np.int32]] = {}
+        name = clean(fit.stem, 60)
+        yield _drawn(f"{name} (fit {fit.own:.1f})", pixels, fit.mask)
         other = by_stem.get(fit.partner)
-        if fit.gap > 0 and fit.partner_z > max(fit.own, fit.turn_z) and other and other.mask:
-            name = f"mask of {clean(fit.partner, 40)}, which fits better"
-            others[name] = _nearest(read_ids(other.mask), pixels.shape[:2])
+        better = fit.partner_z > max(fit.own, fit.turn_z)
+        if better and other is not None and other.mask is not None:
+            words = f"{name} with the mask of {clean(fit.partner, 60)} (fit {fit.partner_z:.1f})"
+            yield _drawn(words, pixels, other.mask)
     except UnreadableError:
-        return None
-    pixels[_outline(ids)] = _OUTLINE
-    return Picture(f"{clean(fit.stem, 60)} (fit {fit.own:.1f})", pixels, ids, others)
+        return
+
+
+def _drawn(name: str, pixels: NDArray[np.uint8], mask: str) -> Picture:
+    ids = _nearest(read_ids(mask), pixels.shape[:2])
+    outlined = pixels.copy()
+    outlined[_outline(ids)] = _OUTLINE
+    return Picture(name, outlined, ids)
 
 
 def _nearest(ids: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np.int32]:

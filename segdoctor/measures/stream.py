@@ -1,0 +1,115 @@
+"""Compares batches with each other: overwritten, repeated, scaled anew, labelled anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdoctor.core.stream_facts import BatchScale, StreamFacts
+
+_MOST_VALUES = 4096  # of one batch; of more, the images were resized or augmented
+_SAMPLED = 200_000
+Array = NDArray[Any]
+Example = tuple[str, str]  # digest of the image, digest of its label
+
+
+def stream_facts(
+    kind: str,
+    held: Sequence[tuple[Array, Array]],
+    copies: Sequence[tuple[Array, Array]],
+    second: Sequence[tuple[Array, Array]],
+    length: int | None,
+) -> StreamFacts:
+    """Compare the first batches of a stream.
+
+    Parameters
+    ----------
+    held : sequence of (x, y)
+        Batches as they were handed out, looked at after all were taken.
+    copies : sequence of (x, y)
+        The same batches, each copied when it came: x (B, H, W, channels).
+    second : sequence of (x, y)
+        Copies of the first batches of a second pass; empty where there was none.
+    """
+    first = [_examples(batch) for batch in copies]
+    later = [_examples(batch) for batch in second]
+    overwritten = [
+        name
+        for place, name in enumerate("xy")
+        if any(
+            not np.array_equal(now[place], then[place])
+            for now, then in zip(held, copies, strict=True)
+        )
+    ]
+    images: dict[str, set[str]] = defaultdict(set)
+    times: dict[str, int] = defaultdict(int)
+    for batch in (*first, *later):
+        for image, label in batch:
+            images[image].add(label)
+            times[image] += 1
+    known = {image for image, _ in first[0]} if first else set()
+    return StreamFacts(
+        kind=kind,
+        batches=len(copies),
+        examples=sum(len(batch) for batch in first),
+        scales=tuple(_scale(x) for x, _ in copies),
+        overwritten=tuple(overwritten),
+        again=sum(count > 1 for count in times.values()),
+        other_label=sum(len(labels) > 1 for labels in images.values()),
+        turned_image=_turned([*copies, *second]),
+        same_order=(first[: len(later)] == later) if later else None,
+        alike=sum({image for image, _ in batch} <= known for batch in first[1:]),
+        length=length,
+    )
+
+
+def _digest(array: Array) -> str:
+    data = np.ascontiguousarray(array)
+    return hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
+
+
+def _examples(batch: tuple[Array, Array]) -> list[Example]:
+    x, y = batch
+    return [(_digest(x[i]), _digest(y[i])) for i in range(len(x))]
+
+
+def _turns(image: Array) -> Iterator[Array]:
+    yield image[:, ::-1]
+    yield image[::-1]
+    yield image[::-1, ::-1]
+
+
+def _turned(batches: Sequence[tuple[Array, Array]]) -> int:
+    """Labels of two regions or more that came again, the same, with the image turned."""
+    by_label: dict[str, dict[str, Array]] = defaultdict(dict)
+    for x, y in batches:
+        for i in range(len(x)):
+            if not np.array_equal(y[i], np.broadcast_to(y[i].flat[0], y[i].shape)):
+                by_label[_digest(y[i])][_digest(x[i])] = x[i]
+    return sum(
+        any(_digest(turn) in drawn for image in drawn.values() for turn in _turns(image)
+            if not np.array_equal(turn, image))
+        for drawn in by_label.values()
+        if len(drawn) > 1
+    )  # fmt: skip
+
+
+def _scale(x: Array) -> BatchScale:
+    values = np.asarray(x, dtype=np.float64)
+    means = values.reshape(len(values), -1).mean(axis=1)
+    flat = values.reshape(-1)
+    found = np.unique(flat[:: max(1, flat.size // _SAMPLED)])
+    step = float(np.diff(found).min()) if 1 < found.size <= _MOST_VALUES else 0.0
+    return BatchScale(
+        low=float(flat.min()),
+        high=float(flat.max()),
+        mean=float(flat.mean()),
+        deviation=float(flat.std()),
+        means_apart=float(means.std()),
+        step=step,
+    )
