@@ -47,6 +47,10 @@ class InputDegenerate(Probe):
     error_share: float = field(
         default=0.05, metadata={"doc": "share of the examples from which on it is an error"}
     )
+    dominates: float = field(
+        default=0.1,
+        metadata={"doc": "share of the examples that one picture must be for an error"},
+    )
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
     def examine(self, scan: ScanFacts) -> Iterator[Finding]:
@@ -102,7 +106,7 @@ class InputDegenerate(Probe):
             message,
             evidence,
             Fix(words, code),
-            None if share >= self.error_share else "warning",
+            None if len(largest) >= max(self.dominates * len(mine), 3) else "warning",
         )
 
 
