@@ -13,11 +13,11 @@ test: setup
 
 setup: $(VENV)/.ready
 
-# TensorFlow is an extra: whoever has a build of their own keeps it. Here the CPU build is taken.
+# TensorFlow is an extra: whoever has a build of their own keeps it. Here there is none yet.
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[tensorflow-cpu]' --group test
+	$(BIN)/python -m pip install --quiet --editable '.[tensorflow]' --group test
 	touch $@
 
 clean:

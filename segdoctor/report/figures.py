@@ -47,6 +47,7 @@ class _Plan:
     present: Callable[[Report], bool]
     draw: Callable[[Report, Theme], Figure]
     absent: str
+    asked_for: bool = False  # left out, without a word, where nothing of it was asked for
 
 
 def figures(report: Report) -> tuple[Drawn, ...]:
@@ -61,6 +62,8 @@ def figures(report: Report) -> tuple[Drawn, ...]:
             if report.kind not in plan.kinds:
                 continue
             head = (plan.slug, plan.title, plan.caption)
+            if plan.asked_for and not plan.present(report):
+                continue
             if not plan.present(report):
                 why = clean(reasons.get(plan.slug, plan.absent), 200)
                 made.append(Drawn(*head, missing=why))
@@ -198,6 +201,7 @@ _PLANS = (
         _has("history"),
         history_figure,
         "no history was given (--history)",
+        asked_for=True,
     ),
     _Plan(
         "sweep",
@@ -207,5 +211,6 @@ _PLANS = (
         _has("sweep"),
         sweep_figure,
         "a sweep is made only where it is asked for (--select OPT003)",
+        asked_for=True,
     ),
 )
