@@ -31,6 +31,7 @@ def asked_fields(
     output : array, what the model gives for the batch in inference mode.
     ids : (B, H, W), the true class ids with void.
     """
+    from segdoctor.recorder.layers import package_flavour
     from segdoctor.recorder.loss_answers import ask_loss, layout_of
     from segdoctor.recorder.loss_as_run import measure_loss_as_run
 
@@ -55,7 +56,11 @@ def asked_fields(
         "metrics": metrics,
     }
     contract = ask_loss(
-        run.loss, head.channels, flavour=run.flavour, head_kind=head.kind, layout=layout_of(head)
+        run.loss,
+        head.channels,
+        flavour=package_flavour(run.model),
+        head_kind=head.kind,
+        layout=layout_of(head),
     )
     fields["loss_contract"] = contract
     if "no answer within" in contract.raises:
@@ -93,6 +98,7 @@ def _at_shape(
 def _metrics(
     run: Run, head: HeadFacts, labels: LabelFacts, output: Any, ids: Any, mark: int
 ) -> tuple[MetricContract, ...] | Missing:
+    from segdoctor.recorder.layers import package_flavour
     from segdoctor.recorder.metric_answers import ask_metrics
 
     assert run.batch is not None
@@ -108,7 +114,7 @@ def _metrics(
             run.metrics,
             head,
             labels,
-            flavour=run.flavour,
+            flavour=package_flavour(run.model),
             void=mark if where.any() and mark != -1 else None,
             weighted_void=weighted,
             batch=(run.batch.y, output, weight, ids),

@@ -113,6 +113,7 @@ def _fed(
     scan: ScanFacts | None,
     declared: Declared,
 ) -> feeding.Fed | None:
+    from segdoctor.recorder.layers import package_flavour
     from segdoctor.recorder.loss_answers import ask_loss
 
     if request.data is None:
@@ -122,7 +123,7 @@ def _fed(
     channels = int(model.output_shape[-1])
     takes = "ids"
     if settled.loss is not None and request.labels is None:
-        contract = ask_loss(settled.loss, channels, flavour=declared.flavour)
+        contract = ask_loss(settled.loss, channels, flavour=package_flavour(model))
         takes = "onehot" if contract.labels == "onehot" else "ids"
     void, _ = feeding.void_of(request, None, scan, settled.ignores)
     return feeding.from_folder(
@@ -141,6 +142,7 @@ def _stand_in(model: Any, batch: Batch, declared: Declared) -> tuple[Any, str]:
     from segdoctor.measures.labels import label_facts
     from segdoctor.recorder.forward import TracedForward
     from segdoctor.recorder.head import measure_head
+    from segdoctor.recorder.layers import package_flavour
     from segdoctor.recorder.live_graph import live_graph
     from segdoctor.recorder.modes import first_output
     from segdoctor.recorder.stand_in import right_loss
@@ -148,7 +150,7 @@ def _stand_in(model: Any, batch: Batch, declared: Declared) -> tuple[Any, str]:
     output = first_output(TracedForward(model, False, eager=True)(batch.x[:1]).y_pred)
     head = measure_head(model, np.asarray(output), live_graph(model, declared.flavour))
     labels = label_facts(batch.y, declared.num_classes, declared.ignore_label)
-    return right_loss(head, labels, declared.ignore_label, declared.flavour)
+    return right_loss(head, labels, declared.ignore_label, package_flavour(model))
 
 
 def _adam(model: Any) -> Any:

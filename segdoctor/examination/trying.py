@@ -18,6 +18,7 @@ from segdoctor.measures.labels import label_facts
 from segdoctor.recorder.forward import TracedForward
 from segdoctor.recorder.grid import logits_grid
 from segdoctor.recorder.head import measure_head
+from segdoctor.recorder.layers import package_flavour
 from segdoctor.recorder.live_graph import live_graph
 from segdoctor.recorder.stand_in import right_loss
 from segdoctor.trial.clock import Clock
@@ -93,7 +94,7 @@ def _right_loss(run: Run, known: recording.Knowledge) -> Any:
     # With the graph: the output of an untrained net may lie within [0, 1] by chance.
     head = measure_head(run.model, output, live_graph(run.model, run.flavour))
     labels = label_facts(run.batch.y, known.declared.num_classes, known.declared.ignore_label)
-    loss, _ = right_loss(head, labels, known.declared.ignore_label, run.flavour)
+    loss, _ = right_loss(head, labels, known.declared.ignore_label, package_flavour(run.model))
     return loss
 
 

@@ -59,6 +59,14 @@ def is_tf_keras(model: Any) -> bool:
     )
 
 
+def package_flavour(model: Any) -> str:
+    """``"tf_keras"`` or ``"keras3"``: the Keras whose losses and metrics fit the live object.
+
+    Not the flavour under which a file is judged: one of tf.keras 2 is rebuilt in Keras 3.
+    """
+    return "tf_keras" if is_tf_keras(model) else "keras3"
+
+
 def tf_variable(variable: Any) -> Any:
     """The ``tf.Variable`` behind a Keras 3 variable; a ``tf.Variable`` itself as it is."""
     return getattr(variable, "_value", variable)
