@@ -11,7 +11,6 @@ import numpy as np
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.errors import UserError
-from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch
 from segdoctor.core.stream_facts import StreamFacts
 from segdoctor.examination.request import Request
@@ -173,9 +172,3 @@ def void_of(
     if scan is not None and scan.void is not None:
         return scan.void, scan.void_declared_by or "layout"
     return None, ""
-
-
-def need_batch(fed: Fed | None) -> Batch:
-    if fed is None:
-        raise NotExaminedError("no data was given (--data would tell)")
-    return fed.batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -169,7 +169,3 @@ def _input_range(run: Run, known: Knowledge) -> InputRange | Missing:
     except NotExaminedError as why:
         return Missing(str(why))
     return InputRange(fed=fed, gaps=gaps, minimum=float(x.min()), maximum=float(x.max()))
-
-
-def declared_again(known: Knowledge, **changes: Any) -> Knowledge:
-    return replace(known, declared=replace(known.declared, **changes))
