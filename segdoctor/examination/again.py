@@ -9,6 +9,7 @@ from typing import Any
 from segdoctor.core.engine import examine_all
 from segdoctor.core.explain import explained
 from segdoctor.core.finding import Finding
+from segdoctor.core.model_facts import CompileFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing
@@ -112,8 +113,13 @@ def _as_treated(treated_run: Run, known: recording.Knowledge) -> recording.Knowl
     if any(name.startswith("labels.") for name in treated_run.patches):
         fields["scan"] = Missing("the treated labels are not those on disk")
         declared = replace(declared, encoding_declared=True)
-    if any(name.startswith("loss.") for name in treated_run.patches):
-        fields["compiled"] = Missing("the treated loss is not the one compiled")
+    compiled = fields.get("compiled")
+    if isinstance(compiled, CompileFacts):
+        if any(name.startswith("loss.") for name in treated_run.patches):
+            compiled = replace(compiled, loss=None, from_logits=None, ignore_class=None)
+        if any(name.startswith("optimizer.") for name in treated_run.patches):
+            compiled = replace(compiled, optimizer=None, learning_rate=None, schedule={})
+        fields["compiled"] = compiled
     return replace(known, fields=fields, declared=declared, optimizer_known=True)
 
 
