@@ -17,7 +17,7 @@ _OUT_LEADERS = ("OUT001", "OUT002", "OUT003", "OUT004", "OUT006", "OUT007")
 _PART_LEADERS = ("TRIAL004", "TRIAL005", "TRIAL006", "TRIAL007")
 
 EXPLAINS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(_LABEL_LEADERS, ("LBL003",)),
+    **dict.fromkeys(_LABEL_LEADERS, ("LBL003", "IGN005", "DATA011")),
     "LBL003": ("OUT008", "IGN003", "LOSS001", "LOSS004"),
     "OUT008": ("IGN003", "LOSS001", "LOSS004", "LBL002"),
     "IGN003": ("IGN001", "LOSS001", "LOSS004"),

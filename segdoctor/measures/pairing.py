@@ -12,6 +12,8 @@ from segdoctor.core.data_facts import AlignmentFacts, PairFit
 from segdoctor.measures.alignment import Fits, fits
 from segdoctor.measures.edges import Float, image_edges, mask_edges
 
+_FLAT = 2.0  # grey levels of deviation below which an image says nothing
+
 
 @dataclass(frozen=True, slots=True)
 class SmallPair:
@@ -30,14 +32,16 @@ def alignment(
     *,
     stopped: Callable[[], bool] = lambda: False,
 ) -> AlignmentFacts | None:
-    """Fit all masks to all images; None where too few masks have an outline (or ``stopped``)."""
+    """Fit all masks to all images; None where too few masks have an outline (or ``stopped``).
+
+    Images of next to one colour have no edges to fit to and are left out like such masks."""
     kept: list[SmallPair] = []
     images, outlines = [], []
     for pair in pairs:
         if stopped():
             return None
         outline = mask_edges(pair.ids)
-        if outline is None:
+        if outline is None or pair.pixels.std(axis=(0, 1)).max() < _FLAT:
             continue
         kept.append(pair)
         outlines.append(outline)

@@ -17,6 +17,7 @@ from segdoctor.measures.drawing import VOID, voc_palette
 
 VOC_CLASSES = 21
 _USED = (*range(VOC_CLASSES), VOID)
+_LARGE_STEP, _STEPS = 5, 3  # of scaled ids without a class list: least step, and fewest of them
 _FEW_CLASSES = 8  # of more, values spread over 0 … 255 lie too close to be told by a tolerance
 
 
@@ -153,7 +154,7 @@ def as_scaled(
     * fractions that are whole ids when multiplied by 255 (or by ``classes - 1``, ``classes``);
     * two values, 0 and one larger one, where there are at most two classes, or 0 and 255;
     * multiples of one step whose quotients are legal ids and of which some are not, or ids of a
-      few classes spread over 0 … 255.
+      few classes spread over 0 … 255; where the classes are unknown, of a step of 5 or more.
 
     ``void`` is left out of the second and third; it is None where it may itself be a scaled id.
     """
@@ -168,8 +169,10 @@ def as_scaled(
         if top > 1 and two_valued:
             return _scaled(f"0/{top}", histogram, values, 1 / top)
         return None
+    if classes is None:
+        return _stretched(histogram, values)
     # Of ids and 255 alone, 255 is rather an undeclared void: some other value must be illegal.
-    if classes is None or len(values) < 3 or not any(classes <= v != VOID for v in values):
+    if len(values) < 3 or not any(classes <= v != VOID for v in values):
         return None
     step = math.gcd(*(int(value) for value in values))
     if step > 1 and top // step < classes:
@@ -179,6 +182,17 @@ def as_scaled(
     near = all(abs(value - round(value / even) * even) <= 1 for value in values)
     if near and classes <= _FEW_CLASSES and top <= VOID:
         return _scaled(f"ids × 255/{classes - 1}", histogram, values, 1 / even)
+    return None
+
+
+def _stretched(histogram: Mapping[float, int], values: list[float]) -> Recognised | None:
+    """Multiples of one large step, where no class list is known: several, and without wide gaps.
+    255 may be void beside them."""
+    for kept in (values, [value for value in values if value != VOID]):
+        step = math.gcd(*(int(value) for value in kept))
+        others = sum(value > 0 for value in kept)
+        if step >= _LARGE_STEP and others >= _STEPS and 2 * others >= kept[-1] // step:
+            return _scaled(f"ids × {step}", histogram, kept, 1 / step)
     return None
 
 

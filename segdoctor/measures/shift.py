@@ -12,6 +12,8 @@ from segdoctor.measures.edges import Float
 
 _REACH = 24  # cells around the middle that are searched
 _STEP = 2  # cells that a displacement must have at least
+_RING = 1.5  # half the width of the ring on which other directions are counted
+_CELLS = 9  # that count as one place
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Displacement:
     """The displacement that most of the displaced pairs share, in shares of height and width
     (positive: the mask lies below, to the right). ``pairs`` are those whose outline fits best
     there (to one cell), ``gains`` by how much better in z than where it is, ``chance`` the
-    probability that a given pair would point there by chance."""
+    probability that a given pair would point there by chance: as many do in other directions, just
+    as far away."""
 
     down: float
     right: float
@@ -60,8 +63,22 @@ def common_displacement(
         right=-float(right),
         pairs=tuple(members.tolist()),
         gains=tuple(gains[members].tolist()),
-        chance=9 / (2 * reach + 1) ** 2,
+        chance=_chance(best, members, reach),
     )
+
+
+def _chance(best: NDArray[np.intp], members: NDArray[np.intp], reach: int) -> float:
+    """Probability that a pair points to within one cell of where the members do.
+
+    Outlines are coarse, so best fits scatter around the right place: other directions tell how
+    many lie that far off. Far away, where there is nothing, all places are alike.
+    """
+    away = np.hypot(*best[members].mean(axis=0))
+    distance = np.hypot(best[:, 0], best[:, 1])
+    others = np.setdiff1d(np.flatnonzero(np.abs(distance - away) <= _RING), members)
+    cells = 2 * np.pi * away * 2 * _RING - _CELLS
+    around = len(others) * _CELLS / max(cells, _CELLS) / len(best)
+    return float(max(around, _CELLS / (2 * reach + 1) ** 2))
 
 
 def _around(edges: Float, outline: Float, reach: int) -> NDArray[np.float64]:

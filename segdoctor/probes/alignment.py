@@ -61,6 +61,10 @@ class PairsMisaligned(Probe):
         default=0.05,
         metadata={"doc": "probability above which the whole set fits no better than shuffled"},
     )
+    set_fit: float = field(
+        default=1.0,
+        metadata={"doc": "mean fit below which the set counts as not fitting (160 VOC pairs: 11)"},
+    )
     set_pairs: int = field(
         default=20, metadata={"doc": "pairs that the judgement of the whole set needs"}
     )
@@ -148,7 +152,8 @@ class PairsMisaligned(Probe):
         )
 
     def _nothing_fits(self, facts: AlignmentFacts) -> bool:
-        return len(facts.pairs) >= self.set_pairs and facts.chance > self.set_chance
+        poor = facts.chance > self.set_chance or facts.mean < self.set_fit
+        return len(facts.pairs) >= self.set_pairs and poor
 
     def _wrong(self, facts: AlignmentFacts, wrong: list[PairFit]) -> Finding:
         count, first = len(wrong), wrong[0]
@@ -234,13 +239,13 @@ class PairsMisaligned(Probe):
 
     def _unaligned(self, facts: AlignmentFacts) -> Finding:
         message = (
-            f"In {_looked_at(facts)} the masks' outlines follow the edges of their own images no "
-            f"better than those of others (p = {facts.chance:.2f}), and no other pairing or turn "
-            "does: either they are paired wrongly with images that are not here, or what they mark "
-            "has no edges."
+            f"In {_looked_at(facts)} the masks' outlines hardly follow the edges of their own "
+            f"images better than those of others (p = {facts.chance:.2f}), and no other pairing or "
+            "turn does: they are paired with images that are not here, or cropped or stretched "
+            "apart, or what they mark has no edges."
         )
         evidence = (
-            Evidence("mean fit of the pairs", round(facts.mean, 2), 1.0, "deviations"),
+            Evidence("mean fit of the pairs", round(facts.mean, 2), self.set_fit, "deviations"),
             Evidence(
                 "chance that a shuffled set fits as well",
                 facts.chance,

@@ -30,6 +30,11 @@ def _is_voc(scan: ScanFacts) -> bool:
     return named > 0.9 * len(scan.pairs)
 
 
+def _of_voc(scan: ScanFacts) -> bool:
+    """Whether the set is Pascal VOC by its names or laid out like it, so that void is 255."""
+    return _is_voc(scan) or scan.layout.startswith("Pascal VOC")
+
+
 def _void(scan: ScanFacts, declared: Declared | None) -> int | None:
     label = scan.void
     if label is None and declared is not None:
@@ -42,6 +47,30 @@ def _void(scan: ScanFacts, declared: Declared | None) -> int | None:
 def _without_void(scan: ScanFacts, void: int) -> list[MaskFacts]:
     """Masks of two ids or more, which in a set with void rings have one."""
     return [mask for mask in scan.masks if len(mask.histogram) > 1 and void not in mask.histogram]
+
+
+def _rings(scan: ScanFacts, core: float, part: float) -> Counter[int]:
+    """Id → masks of the sample in which it is a thin ring around everything."""
+    histograms = {mask.path: mask.histogram for mask in scan.masks}
+    rings = Counter(
+        shape.ring(histograms.get(shape.path, {}), core, part)
+        for shape in scan.shapes
+        if shape.borders
+    )
+    return Counter({label: count for label, count in rings.items() if label is not None})
+
+
+def _real_ring(scan: ScanFacts, probe: VoidFolded | VoidAsClass) -> int | None:
+    """The id that is a ring in nearly all masks and stands amid the class list: a real class, into
+    which void was folded. None where there is none, or where it may be a class of its own (0, or
+    the last one)."""
+    looked = sum(bool(shape.borders) for shape in scan.shapes)
+    rings = _rings(scan, probe.core, probe.part)
+    if looked < probe.fewest or not rings:
+        return None
+    label, count = rings.most_common(1)[0]
+    top = max((value for value in scan.histogram if value not in _USUAL), default=0)
+    return label if 0 < label < top and count >= probe.masks * looked else None
 
 
 @dataclass(frozen=True)
@@ -70,6 +99,10 @@ class VoidFolded(Probe):
     with_void: float = field(
         default=0.8, metadata={"doc": "share of the masks with void that makes it usual"}
     )
+    masks: float = field(
+        default=0.8, metadata={"doc": "share of the masks with the ring, where no void is known"}
+    )
+    fewest: int = field(default=8, metadata={"doc": "masks that it needs then"})
     smooth: float = field(
         default=0.2, metadata={"doc": "share of ramps from which on a ring is LBL006's doing"}
     )
@@ -98,11 +131,11 @@ class VoidFolded(Probe):
         lost = {mask.path: mask for mask in _without_void(scan, void)}
         several = sum(len(mask.histogram) > 1 for mask in scan.masks)
         usual = several - len(lost) >= self.with_void * several
-        if not lost or not (usual or _is_voc(scan)):
+        if not lost or not (usual or _of_voc(scan) or _real_ring(scan, self) is not None):
             return
-        classes = _VOC_CLASSES if _is_voc(scan) else 256
+        classes = _VOC_CLASSES if _of_voc(scan) else 256
         if declared is not None and declared.num_classes is not None:
-            classes = max(declared.num_classes, 2)
+            classes = min(classes, max(declared.num_classes, 2))
         rings: dict[str, int] = {}
         for shape in scan.shapes:
             smooth = shape.ramps > self.smooth * (shape.ramps + shape.edges)
@@ -171,18 +204,15 @@ class VoidAsClass(Probe):
         if scan is None or not scan.shapes:
             raise NotExaminedError(NO_FOLDER if scan is None else _NONE_DECODED)
         void = scan.void if scan.void is not None else (declared.ignore_label if declared else None)
-        if void is False or _is_voc(scan):
+        if void is False:
             return
-        histograms = {mask.path: mask.histogram for mask in scan.masks}
         looked = [shape for shape in scan.shapes if shape.borders]
-        rings = Counter(
-            shape.ring(histograms.get(shape.path, {}), self.core, self.part) for shape in looked
-        )
-        rings.pop(None, None)
-        if len(looked) < self.fewest or not rings:
+        rings = _rings(scan, self.core, self.part)
+        if len(looked) < self.fewest or not rings or _real_ring(scan, self) is not None:
             return
         label, count = rings.most_common(1)[0]
-        if label is None or label in (void, *_USUAL) or count < self.masks * len(looked):
+        folded = _of_voc(scan) and label < _VOC_CLASSES  # that is IGN004
+        if folded or label in (void, *_USUAL) or count < self.masks * len(looked):
             return
         share = scan.histogram.get(label, 0) / max(sum(scan.histogram.values()), 1)
         message = (
@@ -220,6 +250,10 @@ class VoidLost(Probe):
     with_void: float = field(
         default=0.8, metadata={"doc": "share of the masks with void that makes it usual"}
     )
+    of_voc: float = field(
+        default=0.3,
+        metadata={"doc": "the same for Pascal VOC's names (of SBD's masks 14 % have void)"},
+    )
     fewest: int = field(default=8, metadata={"doc": "masks of two ids or more that it needs"})
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
@@ -241,7 +275,8 @@ class VoidLost(Probe):
         lost = [mask for mask in without if mask.path not in folded]
         if len(lost) < len(without) / 2:  # most have a ring of another id: IGN004, or LBL005
             return
-        usual = void in scan.presence and several - len(lost) >= self.with_void * several
+        enough = self.of_voc if _is_voc(scan) else self.with_void
+        usual = void in scan.presence and several - len(lost) >= enough * several
         all_gone = void not in scan.presence and _is_voc(scan)
         if not lost or not (usual or all_gone):
             return
@@ -249,7 +284,7 @@ class VoidLost(Probe):
         verb = "holds" if all_gone else "hold no"
         message = (
             f"{what.capitalize()} the {several:,} masks with two ids or more {verb} void ({void}), "
-            f"which {'this published set has everywhere' if all_gone else 'all others have'}: "
+            f"which {'this published set has everywhere' if all_gone else 'the others have'}: "
             f"{_name(lost[0].path)}."
         )
         evidence = [

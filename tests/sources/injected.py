@@ -424,3 +424,42 @@ def padding_with_a_class(f: Folder, rng: np.random.Generator) -> tuple[str, list
         f.write_image(stem, pixels)
         f.write_ids(stem, ids)
     return "IGN006", [*f.train, *f.val]
+
+
+@kind
+def void_lost_in_a_third(f: Folder, rng: np.random.Generator) -> tuple[str, list[str]]:
+    stems = [*f.train, *f.val][::3]
+    for stem in stems:
+        f.write_ids(stem, np.where(f.ids(stem) == 255, 0, f.ids(stem)).astype(np.uint8))
+    return "IGN007", stems
+
+
+@kind
+def void_wrapped_round(f: Folder, rng: np.random.Generator) -> tuple[str, list[str]]:
+    for stem in (*f.train, *f.val):
+        f.write_ids(stem, f.ids(stem) % 21)
+    return "IGN004", [*f.train, *f.val]
+
+
+@kind
+def void_is_one_class_more(f: Folder, rng: np.random.Generator) -> tuple[str, list[str]]:
+    for stem in (*f.train, *f.val):
+        f.write_ids(stem, np.where(f.ids(stem) == 255, 21, f.ids(stem)).astype(np.uint8))
+    return "LBL003", [*f.train, *f.val]
+
+
+@kind
+def red_channel_alone(f: Folder, rng: np.random.Generator) -> tuple[str, list[str]]:
+    for stem in (*f.train, *f.val):
+        f.write_ids(stem, voc_palette()[f.ids(stem)][..., 0], palette=False)
+    return "LBL005", [*f.train, *f.val]
+
+
+@kind
+def masks_of_the_enlarged_middle(f: Folder, rng: np.random.Generator) -> tuple[str, list[str]]:
+    for stem in (*f.train, *f.val):
+        ids = f.ids(stem)
+        h, w = ids.shape
+        inner = ids[h // 6 : h - h // 6, w // 6 : w - w // 6]
+        f.write_ids(stem, f.sized(np.ascontiguousarray(inner), stem))
+    return "DATA004", ["40 pairs"]
