@@ -10,7 +10,7 @@ import textwrap
 from segdoctor.core.catalogue import CATALOGUE, FAMILIES, codes_matching
 from segdoctor.core.errors import UserError
 from segdoctor.core.probe import Probe
-from segdoctor.probes import PROBES, SECOND_PASS
+from segdoctor.probes.registry import PROBES, SECOND_PASS
 
 WIDTH = 88
 

@@ -75,8 +75,12 @@ def examine_all(
     probes: Iterable[Probe],
     trace: Trace,
     selected: Callable[[str], bool] = lambda code: True,
+    otherwise: str = "this version has no probe for it yet",
 ) -> tuple[Outcome, ...]:
-    """The answer of every code in the catalogue, in the catalogue's order."""
+    """The answer of every code in the catalogue, in the catalogue's order.
+
+    ``otherwise`` says why a code that none of ``probes`` has is not examined.
+    """
     by_code = {probe.code: probe for probe in probes}
     answers = []
     for code in CATALOGUE:
@@ -85,5 +89,5 @@ def examine_all(
         elif code in by_code:
             answers.append(examine(by_code[code], trace))
         else:
-            answers.append(Outcome(code, "not examined", "this version has no probe for it yet"))
+            answers.append(Outcome(code, "not examined", otherwise))
     return tuple(answers)

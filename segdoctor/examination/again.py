@@ -14,7 +14,7 @@ from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing
 from segdoctor.examination import recording, verdict
-from segdoctor.probes import PROBES
+from segdoctor.probes.registry import PROBES
 from segdoctor.trial.clock import Clock
 from segdoctor.trial.treatments import Clinic
 

@@ -16,7 +16,7 @@ from segdoctor.examination import training_tables, verdict
 from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.stages import Examination
 from segdoctor.examination.versions import versions
-from segdoctor.probes import PROBES, SECOND_PASS
+from segdoctor.probes.registry import PROBES, SECOND_PASS
 from segdoctor.report.report import Report
 
 _PICTURES = 4

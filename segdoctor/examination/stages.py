@@ -29,7 +29,7 @@ from segdoctor.examination.as_loaded import score_as_loaded
 from segdoctor.examination.closer_look import branch_field
 from segdoctor.examination.request import Request
 from segdoctor.examination.static import without_architecture
-from segdoctor.probes import PROBES, SECOND_PASS
+from segdoctor.probes.registry import PROBES, SECOND_PASS
 
 
 class Examination:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from segdoctor.core.clean import clean
@@ -12,6 +12,7 @@ from segdoctor.core.engine import examine_all
 from segdoctor.core.explain import explained
 from segdoctor.core.measured import Declared
 from segdoctor.core.model_facts import ModelFacts
+from segdoctor.core.probe import Probe
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import verdict
 from segdoctor.examination.request import Say
@@ -26,7 +27,9 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
 
     start = time.perf_counter()
     facts = read_model_file(path, meanwhile=_slow_imports)
-    trace = _unmeasured().having(
+    from segdoctor.probes.of_a_file import OF_A_FILE
+
+    trace = _unmeasured(OF_A_FILE).having(
         code=facts.code,
         not_loadable=facts.not_loadable,
         graph=facts.graph,
@@ -39,6 +42,7 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
     return _report(
         "inspect",
         clean(path),
+        OF_A_FILE,
         trace,
         chosen,
         fail_on=fail_on,
@@ -54,7 +58,7 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
 def _slow_imports() -> None:
     """What is needed once the file has been read, loaded while a child process reads it."""
     for name in (
-        "probes",
+        "probes.of_a_file",
         "examination.versions",
         "report.inspect_text",
         "report.text",
@@ -88,6 +92,7 @@ def scanned(
     options: Mapping[str, Any],
 ) -> Report:
     """The report on a data set folder."""
+    from segdoctor.probes.registry import PROBES
     from segdoctor.report.scan_text import scan_to_plain
     from segdoctor.sources.voc import scan_folder
 
@@ -100,7 +105,7 @@ def scanned(
         **options,
     )
     void, by = (ignore_label, "user") if ignore_label is not None else (facts.void, "layout")
-    trace = _unmeasured().having(
+    trace = _unmeasured(PROBES).having(
         scan=facts,
         declared=Declared(
             num_classes=num_classes,
@@ -113,6 +118,7 @@ def scanned(
     return _report(
         "scan",
         clean(folder),
+        PROBES,
         trace,
         chosen,
         fail_on=fail_on,
@@ -129,16 +135,15 @@ def scanned(
     )
 
 
-def _unmeasured() -> Trace:
-    from segdoctor.probes import PROBES
-
-    names = {name for probe in PROBES for name, _ in probe.needs()}
+def _unmeasured(probes: Iterable[Probe]) -> Trace:
+    names = {name for probe in probes for name, _ in probe.needs()}
     return Trace(dict.fromkeys(names, _NOT_RUN))
 
 
 def _report(
     kind: str,
     subject: str,
+    probes: Sequence[Probe],
     trace: Trace,
     chosen: Callable[[str], bool],
     *,
@@ -151,9 +156,8 @@ def _report(
     notes: tuple[str, ...],
 ) -> Report:
     from segdoctor.examination.versions import versions
-    from segdoctor.probes import PROBES
 
-    outcomes = examine_all(PROBES, trace, chosen)
+    outcomes = examine_all(probes, trace, chosen, otherwise=str(_NOT_RUN))
     findings = explained(f for outcome in outcomes for f in outcome.findings)
     diagnosis = verdict.diagnosis_of(findings, (), complete=False)
     interrupted = bool(getattr(raw, "interrupted", False))
@@ -177,7 +181,7 @@ def _report(
         run=run,
         measured={
             **measured,
-            "pages": verdict.pages([f.code for f in findings], PROBES),
+            "pages": verdict.pages([f.code for f in findings], probes),
         },
         pictures=tuple(getattr(raw, "sheet", ())),
         versions=versions(),

@@ -9,7 +9,7 @@ import pytest
 from segdoctor.core.catalogue import CATALOGUE, FAMILIES, codes_matching
 from segdoctor.core.errors import UserError
 from segdoctor.pages import listing, page_of
-from segdoctor.probes import PROBES, SECOND_PASS
+from segdoctor.probes.registry import PROBES, SECOND_PASS
 
 ALL = (*PROBES, *SECOND_PASS)
 

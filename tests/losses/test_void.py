@@ -14,7 +14,7 @@ from segdoctor.examination.loss_tables import void_table
 from segdoctor.measures.labels import label_facts
 from segdoctor.measures.void_forms import forms_at, padding_of
 from segdoctor.measures.void_trail import void_trail
-from segdoctor.probes import PROBES
+from segdoctor.probes.registry import PROBES
 from tests.losses.ward import encode, examined, head_of, ids
 
 CLASSES, VOID = 21, 255

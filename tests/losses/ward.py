@@ -20,7 +20,7 @@ from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.measures.labels import label_facts
 from segdoctor.measures.void_trail import void_trail
-from segdoctor.probes import PROBES
+from segdoctor.probes.registry import PROBES
 from segdoctor.recorder.forward import Outputs
 from segdoctor.recorder.head import measure_head
 from segdoctor.recorder.loss import LossAsInFit
