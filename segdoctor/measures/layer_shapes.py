@@ -221,6 +221,13 @@ def _reshaped(config: Config, shape: Shape) -> Shape:
     return (shape[0], *target)
 
 
+def _expanded(config: Config, shape: Shape) -> Shape:
+    out = list(shape)
+    axis = config["axis"]
+    out.insert(axis if axis >= 0 else len(out) + 1 + axis, 1)
+    return tuple(out)
+
+
 def _permuted(config: Config, shape: Shape) -> Shape:
     return (shape[0], *(shape[axis] for axis in config["dims"]))
 
@@ -284,6 +291,7 @@ _RULES: dict[str, Callable[[Config, Shape], Shape | None]] = {
     "Dense": _dense,
     "Flatten": _flattened,
     "Reshape": _reshaped,
+    "ExpandDims": _expanded,
     "Permute": _permuted,
     "Concatenate": lambda config, shape: None,  # takes every input: see output_shape
     "Merge": lambda config, shape: None,

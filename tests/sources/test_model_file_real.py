@@ -20,7 +20,6 @@ pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="../shared/data/mode
 
 FILES = sorted(path.name for path in MODELS.glob("*") if path.suffix in {".h5", ".hdf5", ".keras"})
 REFUSED = {
-    "2015131141143821__": "needs trust",
     "Mahalakshmi2007rpm__": "unreadable",
     "afiliot__Geometrical-Forms-Classification__dncnn_weights": "not rebuilt",
     "akinoriosamura__": "not rebuilt",

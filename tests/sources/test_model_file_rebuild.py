@@ -167,7 +167,7 @@ def test_custom_layers(tmp_path: Path) -> None:
 
 
 def test_trust_runs_bytecode_of_this_python(tmp_path: Path) -> None:
-    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Lambda(lambda x: x * 3.0)])
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Lambda(lambda x: x * x * 3.0)])
     model.save(tmp_path / "m.keras")
     opened = open_model_file(tmp_path / "m.keras")
     assert opened.facts.code[0].kind == "lambda bytecode"

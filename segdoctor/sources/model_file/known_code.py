@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segdoctor.measures.words import words
+from segdoctor.sources.model_file.known_lambda import lambda_replacement
 
 KNOWN_CLASSES = {
     "BilinearUpsampling": "Resize(bilinear, align_corners=True)",
@@ -28,12 +29,13 @@ KNOWN_OPERATIONS = words(
 def known_lambda(settings: Mapping[str, Any]) -> str | None:
     """What stands in for a Lambda of this configuration; None if it is not known.
 
-    Bytecode is never run. A named function is recognised by its name alone.
+    Bytecode is read and never run. A named function is recognised by its name alone.
     """
     function = settings.get("function")
     if isinstance(function, str) and settings.get("function_type") != "lambda":
         return NAMED_LAMBDAS.get(function)
-    return None
+    known = lambda_replacement(settings)
+    return None if known is None else known.words
 
 
 NAMED_LAMBDAS = {

@@ -15,7 +15,8 @@ from segdoctor.measures import stock_names as stock
 from segdoctor.measures.graph_config import layer_configs, layer_name, model_kind, unwrapped
 from segdoctor.measures.layer_shapes import shape_of_input
 from segdoctor.measures.words import words
-from segdoctor.sources.model_file.known_code import KNOWN_OPERATIONS, NAMED_LAMBDAS, known_lambda
+from segdoctor.sources.model_file.known_code import KNOWN_OPERATIONS, NAMED_LAMBDAS
+from segdoctor.sources.model_file.known_lambda import Replacement, lambda_replacement
 from segdoctor.sources.model_file.normalise_nodes import (
     OPERATION_LAYERS,
     call_shifts,
@@ -24,7 +25,7 @@ from segdoctor.sources.model_file.normalise_nodes import (
     operation_call,
 )
 from segdoctor.sources.model_file.old_settings import keras3_settings
-from segdoctor.sources.model_file.safe_names import SAFE_PREFIX
+from segdoctor.sources.model_file.safe_names import SAFE_PREFIX, TENSOR
 
 
 class NotRebuiltError(ValueError):
@@ -215,12 +216,16 @@ class Normaliser:
         return _safe("TensorOperation", {**kept, "arguments": template})
 
     def _lambda(self, settings: dict[str, Any]) -> dict[str, Any]:
-        if known_lambda(settings) is not None and settings.get("function") in NAMED_LAMBDAS:
-            kept = {"activation": settings["function"], "name": settings["name"]}
+        function = settings.get("function")
+        if isinstance(function, str) and function in NAMED_LAMBDAS:
+            kept = {"activation": function, "name": settings["name"]}
             return _wrapped("keras.layers", "Activation", kept)
+        known = lambda_replacement(settings)
+        if known is not None:
+            self.notes.append(f"the Lambda {clean(settings['name'])} was replaced: {known.words}")
+            return self._known_lambda(known, settings["name"])
         if not self.trust:
             raise NotRebuiltError(f"Lambda bytecode in {clean(settings['name'])}")
-        function = settings.get("function")
         if isinstance(function, list):  # Keras 2: [code, defaults, closure]
             code, defaults, closure = (*function, None, None)[:3]
             function = {
@@ -229,13 +234,24 @@ class Normaliser:
             }
         return _wrapped("keras.layers", "Lambda", {"name": settings["name"], "function": function})
 
+    def _known_lambda(self, known: Replacement, name: str) -> dict[str, Any]:
+        settings = {**known.config, "name": name}
+        if known.class_name == "BilinearUpsampling":
+            return self._bilinear(settings)
+        if known.class_name == "ExpandDims":
+            call = [{TENSOR: 0}, {"axis": settings["axis"]}]
+            kept = {"name": name, "function": "expand_dims", "arguments": call}
+            return _safe("TensorOperation", kept)
+        return _wrapped("keras.layers", known.class_name, settings)
+
     def _bilinear(self, settings: dict[str, Any]) -> dict[str, Any]:
         size = settings.get("output_size")
         factor = settings.get("upsampling") or (2, 2)
         return _safe(
-            "AlignedResize",
+            "BilinearUpsampling",
             {
                 "name": settings["name"],
+                "align_corners": settings.get("align_corners") is not False,
                 "size": list(size) if size else None,
                 "factor": list(factor) if isinstance(factor, list | tuple) else [factor, factor],
             },

@@ -15,6 +15,7 @@ from segdoctor.measures.graph_config import batch_norms_from, graph_from_config,
 from segdoctor.sources.model_file.bounded_json import JsonRefusedError, parse_json
 from segdoctor.sources.model_file.errors import ModelFileError
 from segdoctor.sources.model_file.in_child import Message, messages_from_child
+from segdoctor.sources.model_file.known_lambda import with_known_lambdas
 from segdoctor.sources.model_file.opened import OpenedModel, StoredWeight
 from segdoctor.sources.model_file.recognise import recognise
 from segdoctor.sources.model_file.vet import vet
@@ -56,7 +57,7 @@ def open_model_file(path: str | Path, meanwhile: Callable[[], object] | None = N
         compiled = _compiled(config, texts["training"])
         version = texts["version"]
         vetted = vet(config, compiled)  # while the child reads the weights
-        graph = graph_from_config(config or {}, version)
+        graph = graph_from_config(with_known_lambdas(config or {}), version)
         if len(graph.layers) > _MAX_LAYERS:
             raise ModelFileError(path, f"{len(graph.layers)} layers (at most {_MAX_LAYERS})")
         stored, weights = _weights(next(messages))

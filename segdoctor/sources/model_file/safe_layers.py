@@ -14,24 +14,30 @@ def safe_layers() -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    class AlignedResize(keras.layers.Layer):  # type: ignore[misc]
-        """Bilinear resize with the corners aligned, as ``BilinearUpsampling`` and the Lambdas of
-        the known DeepLab files do it; Keras' own layers sample at half pixels.
+    class BilinearUpsampling(keras.layers.Layer):  # type: ignore[misc]
+        """Bilinear resize as the layer of this name and the Lambdas of the known DeepLab files do
+        it; Keras' own layers sample at half pixels.
 
-        (B, H, W, C) to ``size``, or by ``factor`` where there is none.
+        (B, H, W, C) to ``size``, or by ``factor`` where there is none. ``align_corners=False`` is
+        TensorFlow 1's: the top left corners fall together.
         """
 
-        def __init__(self, size: Any = None, factor: Any = (2, 2), **settings: Any) -> None:
-            super().__init__(**settings)
+        def __init__(
+            self, size: Any = None, factor: Any = (2, 2), align_corners: bool = True, **rest: Any
+        ) -> None:
+            super().__init__(**rest)
             self.size = tuple(size) if size else None
             self.factor = tuple(factor)
+            self.align_corners = align_corners
 
         def call(self, inputs: Any) -> Any:
             size = self.size
             if size is None:
                 shape = tf.shape(inputs)
                 size = (shape[1] * self.factor[0], shape[2] * self.factor[1])
-            return tf.compat.v1.image.resize_bilinear(inputs, size, align_corners=True)
+            return tf.compat.v1.image.resize_bilinear(
+                inputs, size, align_corners=self.align_corners
+            )
 
         def compute_output_shape(self, shape: Any) -> Any:
             sizes = self.size or [
@@ -41,7 +47,11 @@ def safe_layers() -> dict[str, Any]:
             return (shape[0], *sizes, shape[3])
 
         def get_config(self) -> dict[str, Any]:
-            own = {"size": self.size, "factor": self.factor}
+            own = {
+                "size": self.size,
+                "factor": self.factor,
+                "align_corners": self.align_corners,
+            }
             return {**super().get_config(), **own}
 
     class TensorOperation(keras.layers.Layer):  # type: ignore[misc]
@@ -67,7 +77,7 @@ def safe_layers() -> dict[str, Any]:
             return {**super().get_config(), **own}
 
     return {
-        f"{SAFE_PREFIX}AlignedResize": AlignedResize,
+        f"{SAFE_PREFIX}BilinearUpsampling": BilinearUpsampling,
         f"{SAFE_PREFIX}TensorOperation": TensorOperation,
     }
 
