@@ -28,7 +28,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_OUT_LEADERS, ("LOSS002", "LOSS003", "LOSS004", "GRAD006")),
     "IGN002": ("IGN001",),
     "IGN001": ("LOSS002",),
-    "MDL005": ("GRAD001",),
+    # An arg max gives neither scores nor probabilities, whatever they look like.
+    "MDL005": ("GRAD001", "OUT001", "OUT002", "OUT005", "OUT008", "LBL002", "LOSS001", "LOSS004"),
     "MDL008": ("LBL002", "LOSS001", "LOSS004", "LOSS007"),
     "LOSS003": ("GRAD001",),
     "GRAD007": ("GRAD001",),

@@ -60,7 +60,7 @@ def asked_fields(
         head.channels,
         flavour=package_flavour(run.model),
         head_kind=head.kind,
-        layout=layout_of(head),
+        layout=layout_of(head, labels),
     )
     fields["loss_contract"] = contract
     if "no answer within" in contract.raises:

@@ -32,8 +32,8 @@ def gradient_of(answer: Answer) -> NDArray[np.float64] | None:
 
 
 def differ(first: float | None, second: float | None) -> bool:
-    """Whether two values are apart by more than rounding; a missing value differs from all."""
-    if first is None or second is None:
+    """Whether two values are apart by more than rounding; what is no number differs from all."""
+    if first is None or second is None or not np.isfinite([first, second]).all():
         return True
     return not abs(first - second) <= 1e-7 + _ROUNDING * max(abs(first), abs(second))
 

@@ -31,7 +31,7 @@ class Notes:
 
 def ask_forms(sheet: Sheet, notes: Notes) -> Generator[Question, Answer, None]:
     """Ask with every layout of labels, and with other labels beside."""
-    soft = sheet.soft()
+    soft, broken = sheet.soft(), list[str]()
     for form in sheet.forms():
         first = yield Question(sheet.labels(form), soft, f"labels, {form}")
         if first.error:
@@ -40,7 +40,7 @@ def ask_forms(sheet: Sheet, notes: Notes) -> Generator[Question, Answer, None]:
         notes.ran.append(form)
         other = yield Question(sheet.encode(sheet.wrong, form), soft, f"other labels, {form}")
         if other.error or not (finite(first) and finite(other)):
-            notes.facts.setdefault("not_finite", f"soft predictions ({form})")
+            broken.append(form)
             continue
         follows = follows_labels(sheet, first, other)
         if follows is None:  # no gradient: the value must tell
@@ -51,6 +51,8 @@ def ask_forms(sheet: Sheet, notes: Notes) -> Generator[Question, Answer, None]:
             follows = differ(right.value, wrong.value)
         (notes.accepted if follows else notes.deaf).append(form)
     notes.facts["label_sensitive"] = bool(notes.accepted)
+    if broken and not notes.accepted:  # else they are no labels for this loss
+        notes.facts["not_finite"] = f"soft predictions ({broken[0]})"
     if notes.deaf:
         notes.facts["deaf_forms"] = " ".join(notes.deaf)
 

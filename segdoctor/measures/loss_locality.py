@@ -129,17 +129,17 @@ def comparing_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, 
         return {}
     labels, rng = sheet.labels(form), np.random.default_rng(3)
     by_class = rng.uniform(0.5, 2.0, size=sheet.channels).astype(np.float32)
-    for name, plain, moved, control in (
-        ("raised", sheet.scores(), sheet.scores() + by_class, sheet.scores(factor=2.0)),
-        ("scaled", sheet.soft(), sheet.soft() * by_class, sheet.near(0.5)),
+    scores, soft, other_way = sheet.scores(), sheet.soft(), by_class[::-1]
+    for name, plain, moved, again, control in (
+        ("raised", scores, scores + by_class, scores + other_way, sheet.scores(factor=2.0)),
+        ("scaled", soft, soft * by_class, soft * other_way, sheet.near(0.5)),
     ):
         values = []
-        for y_pred in (plain, moved, control):
+        for y_pred in (plain, moved, again, control):
             answer = yield Question(labels, y_pred, f"each class {name} by its own, {form}")
             values.append(answer.value)
-        first, second, other = values
-        if first is None or second is None or not np.isfinite([first, second]).all():
-            continue
-        if not differ(first, second) and differ(first, other):
+        first, second, third, other = values
+        stays = not differ(first, second) and not differ(first, third)  # twice is no accident
+        if stays and other is not None and differ(first, other):
             return {"classes_compared": False}
     return {"classes_compared": True}

@@ -32,6 +32,7 @@ def loss_questions(
     *,
     name: str = "loss",
     head_kind: str | None = None,
+    fed: str = "",
     spatial: tuple[int, ...] = (4, 6),
     batch: int = 2,
     exact: bool = False,
@@ -48,6 +49,9 @@ def loss_questions(
     head_kind : str, optional
         Kind of the model's output. Only used where the experiments leave the scale open, to ask
         the remaining questions at a scale that the run really has.
+    fed : str
+        Label layout that the run feeds, where known (``"BHW"``, ``"BHW1"``, ``"BHWC"``): where the
+        loss takes it, the questions are asked in it, for Keras squeezes and expands by the ranks.
     spatial : tuple of int
         Pixels; an axis that is as long as there are channels is made longer by one, so that
         nothing fits by accident, unless ``exact``.
@@ -66,7 +70,7 @@ def loss_questions(
     if not forms:
         raises = next(iter(notes.errors.values()), "")
         return LossContract(name, raises=raises, facts=notes.facts)
-    form = forms[0]
+    form = fed if fed in forms else forms[0]
     notes.facts["asked_form"] = form
     notes.learn((yield from repeat_questions(sheet, form)))
     values = yield from scale_questions(sheet, form)
@@ -83,7 +87,8 @@ def loss_questions(
     if notes.facts.get("deterministic") and notes.accepted:
         notes.learn((yield from locality_questions(sheet, form)))
         notes.learn((yield from comparing_questions(sheet, form)))
-        notes.learn((yield from shuffle_questions(sheet, form)))
+        if notes.facts.get("has_gradient"):
+            notes.learn((yield from shuffle_questions(sheet, form)))
     ignores = yield from _void(sheet, notes, forms)
     notes.learn((yield from weight_questions(sheet, form)))
     return LossContract(

@@ -42,6 +42,10 @@ def scale_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, dict
     for name, y_pred in predictions.items():
         answer = yield Question(sheet.labels(form), y_pred, f"{name}, {form}")
         values[name] = math.nan if answer.error or answer.value is None else answer.value
+    turned = sheet.labels(form) if form == "BHWC" else sheet.encode(sheet.wrong, form)
+    turned = 1 - turned if form == "BHWC" else turned
+    answer = yield Question(turned, -sheet.scores(), f"scores and labels turned, {form}")
+    values["scores turned"] = math.nan if answer.value is None else answer.value
     return values
 
 
@@ -62,7 +66,7 @@ def read_scale(values: Values, channels: int, *, additive: bool = True) -> Scale
     str
         ``"logits"``, ``"probabilities"``, ``"either"`` or ``"unknown"``.
     """
-    if channels > 1 and _softmax_inside(values):
+    if (channels > 1 and _softmax_inside(values)) or _symmetric(values):
         return "logits"
     soft, sure = values["soft"], values["one-hot"]
     if not math.isfinite(soft):
@@ -97,6 +101,19 @@ def _softmax_inside(values: Values) -> bool:
         return False
     scale = max(abs(plain), abs(plain - doubled))
     return abs(plain - shifted) <= _SAME * scale < 0.1 * abs(plain - doubled)
+
+
+def _symmetric(values: Values) -> bool:
+    """A yes at z costs what a no costs at -z: a sigmoid, however far its labels are smoothed."""
+    plain, turned, doubled = (
+        values[name] for name in ("scores", "scores turned", "scores doubled")
+    )
+    if not (math.isfinite(plain) and math.isfinite(turned) and math.isfinite(doubled)):
+        return False
+    scale = max(abs(plain), abs(plain - doubled))
+    same = abs(plain - turned) <= _SAME * scale < 0.1 * abs(plain - doubled)
+    # A linear loss is symmetric too, but it never has enough.
+    return same and values["push 40"] >= values["push 20"]
 
 
 def _sigmoid_inside(values: Values, margin: float) -> bool:

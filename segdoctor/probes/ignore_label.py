@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import isclose
 
 from segdoctor.core.catalogue import Severity
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.loss_settings import (
+    answered,
     need_known_loss,
     need_own_labels,
     takes_from_logits,
@@ -130,7 +132,7 @@ class VoidInsideOneHot(Probe):
             return
         rows = {form: n for form, n in labels.void_rows.items() if "255" in form}
         count = sum(rows.values())
-        if not count or _masked(loss_as_run, loss_contract):
+        if not count or _masked(loss_as_run, loss_contract) or _blind_to_255(loss_contract):
             return
         form = max(rows, key=lambda name: rows[name])
         evidence = [
@@ -147,15 +149,21 @@ class VoidInsideOneHot(Probe):
                     Evidence("share of the gradient that void has", share, 0.0, "share")
                 )
                 effect = f" They make {share:.0%} of the gradient."
+        unknown = loss_contract is not None and bool(loss_contract.raises)
+        does = (
+            "whether the loss leaves them out cannot be told, for it fails before"
+            if unknown
+            else "the loss counts such a pixel 255 times and more instead of leaving it out"
+        )
         yield self.finding(
-            f"255 stands inside the one-hot labels at {count} pixels: the loss counts such a pixel "
-            f"255 times and more instead of leaving it out.{effect}",
+            f"255 stands inside the one-hot labels at {count} pixels: {does}.{effect}",
             evidence,
             Fix(
                 "Write a legal row at void pixels and weigh them with 0.",
                 _ROWS_CODE,
                 {"labels.void": "zero weight"},
             ),
+            "warning" if unknown else None,
         )
 
 
@@ -231,6 +239,15 @@ def _masked(as_run: LossAsRun | None, contract: LossContract | None) -> bool:
     if as_run is not None and as_run.value is not None and as_run.void_pixels:
         return as_run.void_gradient == 0 and as_run.void_moves_value == 0
     return contract is not None and contract.facts.get("rows_255") == "ignored"
+
+
+def _blind_to_255(contract: LossContract | None) -> bool:
+    """Whether rows of 255 give the value of rows of zeros: the loss sets such labels to zero, and
+    what it then does with the prediction there is IGN001."""
+    if contract is None:
+        return False
+    zero, marked = answered(contract, "zero_rows,"), answered(contract, "rows_255,")
+    return zero is not None and marked is not None and isclose(zero, marked, rel_tol=1e-5)
 
 
 def _void_fix(

@@ -1,4 +1,4 @@
-"""The loss as a black box: it raises, prefers wrong predictions, has no gradient, is no number."""
+"""The loss as a black box: it prefers wrong predictions, has no gradient, is no number."""
 
 from __future__ import annotations
 
@@ -9,98 +9,9 @@ from segdoctor.core.asked import LossAtShape
 from segdoctor.core.finding import Evidence, Finding, Fix, Plain
 from segdoctor.core.measured import Declared, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
-from segdoctor.probes.loss_settings import DICE_CODE, need_answers, need_known_loss
+from segdoctor.probes.loss_settings import need_answers, need_known_loss
 
 _STAND_IN = {"loss.stand_in": True}
-_RIGHT = "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)"
-
-
-@dataclass(frozen=True)
-class LossRaises(Probe):
-    """LOSS001: the loss fails on the batch."""
-
-    code = "LOSS001"
-    how = (
-        "The loss is computed on the real batch and the model's real output, as fit does, and on "
-        "small arrays with one class only and with saturated predictions."
-    )
-    why = "Training cannot start, or stops at the first batch of this kind."
-    fix = "Repair the cause that the error names; check the loss on one batch before fit."
-    fine = "A loss that refuses small arrays, but takes the real batch."
-    sources = "the original question's Dice (axis=1 after tf.gather_nd)"
-
-    def examine(
-        self,
-        declared: Declared,
-        loss_contract: LossContract | None = None,
-        loss_as_run: LossAsRun | None = None,
-        loss_at_shape: LossAtShape | None = None,
-    ) -> Iterator[Finding]:
-        need_known_loss(declared)
-        if loss_as_run is not None:
-            error, where = loss_as_run.raises, "the batch"
-        elif loss_contract is not None:
-            error, where = loss_contract.raises, "small arrays of every layout"
-        else:
-            raise NotExaminedError("neither the loss nor a batch is at hand (--data would tell)")
-        facts = loss_contract.facts if loss_contract is not None else {}
-        if not error:
-            error, where = _elsewhere(facts, loss_at_shape)
-        if not error:
-            return
-        cause, words, code = _cause(error, facts.get("raises_in_graph") == error)
-        yield self.finding(
-            f"The loss fails on {where}: {error.rstrip('. ')}.{cause}",
-            (Evidence("error", error, where=where),),
-            Fix(words, code, _STAND_IN),
-        )
-
-
-def _elsewhere(facts: Mapping[str, Plain], at_shape: LossAtShape | None) -> tuple[str, str]:
-    """``(error, where)`` of a loss that bears the batch: in a graph, on other legal batches."""
-    in_graph, rare = facts.get("raises_in_graph"), facts.get("raises_at")
-    if in_graph:
-        return str(in_graph), "the batch inside a graph, which is how fit runs it"
-    if rare:
-        where, _, error = str(rare).partition(": ")
-        return error, f"a legal small batch ({where})"
-    if at_shape is not None and at_shape.raises:
-        where, _, error = at_shape.raises.partition(": ")
-        return error, f"the batch's labels with another prediction ({where})"
-    return "", ""
-
-
-def _cause(error: str, in_graph: bool = False) -> tuple[str, str, str]:
-    """What is behind an error text: a sentence, the remedy in words and in code."""
-    low = error.lower()
-    if in_graph:
-        return (
-            " It works only eagerly: fit traces the loss once with tensors that hold no numbers "
-            "yet, so .numpy(), float() and Python's if cannot look at them.",
-            "Write it with TensorFlow's or Keras' operations alone (tf.where in the place of if).",
-            "weight = tf.where(tf.reduce_sum(y_true) > 0, 1.0, 0.0)\n"
-            "# to look into it meanwhile: model.compile(…, run_eagerly=True)",
-        )
-    axis = "reduction dimension" in low or "axis" in low or "dimension" in low
-    if axis and ("1 dimension" in low or "rank 1" in low or "out of bounds" in low):
-        return (
-            " An earlier step (tf.gather_nd, tf.boolean_mask, reshape) laid (B, H, W, C) out as "
-            "one long list: the axes that the formula sums over are gone. Summing without an axis "
-            "would run, and make one number of all pixels and classes.",
-            "Leave the shape as it is, mask by multiplication, and sum over the pixels.",
-            DICE_CODE,
-        )
-    if "label value" in low or "valid range" in low:
-        return (
-            " An id has no channel: void, or a class beyond the head.",
-            "Leave void out (ignore_class), and map the ids to the classes of the head.",
-            _RIGHT,
-        )
-    return (
-        "",
-        "Repair the loss, or take one of Keras'.",
-        _RIGHT,
-    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +31,12 @@ class PerfectPredictionNotBest(Probe):
     )
     sources = "FAULTS OUT-14, IGN-04"
 
-    def examine(self, declared: Declared, loss_contract: LossContract) -> Iterator[Finding]:
+    def examine(
+        self,
+        declared: Declared,
+        loss_contract: LossContract,
+        loss_at_shape: LossAtShape | None = None,
+    ) -> Iterator[Finding]:
         need_known_loss(declared)
         need_answers(loss_contract, "best_is_label")
         facts = loss_contract.facts
@@ -131,7 +47,7 @@ class PerfectPredictionNotBest(Probe):
             if facts.get("has_gradient"):
                 yield self._deaf(loss_contract)
             return
-        if facts["best_is_label"]:
+        if facts["best_is_label"] or _right_on_the_batch(facts, loss_at_shape):
             return
         wrong, right = facts.get("lowest_wrong"), facts.get("lowest_right")
         yield self.finding(
@@ -160,6 +76,16 @@ class PerfectPredictionNotBest(Probe):
                 _STAND_IN,
             ),
         )
+
+
+def _right_on_the_batch(facts: Mapping[str, Plain], asked: LossAtShape | None) -> bool:
+    """Whether class 0 everywhere is better on the small arrays alone, whose labels are noise: a
+    term that asks for smooth outlines pays off only where objects have some size."""
+    if not facts.get("only_class_0_is_better") or asked is None:
+        return False
+    if asked.right is None or asked.wrong is None or asked.background is None:
+        return False
+    return asked.right < min(asked.wrong, asked.background)
 
 
 @dataclass(frozen=True)
@@ -257,8 +183,12 @@ class LossNotFinite(Probe):
         if loss_as_run is not None and broken:
             evidence.append(Evidence("loss of the batch", str(loss_as_run.value), "a number"))
         # One of Keras' own that breaks at probabilities of exactly 0 or 1 alone is no one's slip.
-        rare = bool(loss_contract.facts.get("stock")) and not broken
+        # Neither is one that breaks only where *every* pixel is exactly right: x ** 0.75 at 0.
+        facts = loss_contract.facts
+        rare = bool(facts.get("stock") or facts.get("only_if_all_right")) and not broken
         extreme = all("saturated" in str(name) for name in (case, at_shape) if name)
+        if facts.get("only_if_all_right"):
+            where = "predictions that are exactly right at every pixel"
         yield self.finding(
             f"The loss or its gradient is NaN or infinite on {where}.",
             evidence,

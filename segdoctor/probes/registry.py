@@ -44,9 +44,9 @@ from segdoctor.probes.loss_balance import DominatedByOneClass, GradientScaleExtr
 from segdoctor.probes.loss_contract import (
     LossHasNoGradient,
     LossNotFinite,
-    LossRaises,
     PerfectPredictionNotBest,
 )
+from segdoctor.probes.loss_raises import LossRaises
 from segdoctor.probes.loss_score import MetricUsedAsLoss
 from segdoctor.probes.loss_structure import LossForgetsClasses, LossMixesPixels
 from segdoctor.probes.mask_shape import InterpolatedLabels, LossyMasks

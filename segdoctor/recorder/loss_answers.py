@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segdoctor.core.clean import clean
-from segdoctor.core.measured import Answer, HeadFacts, LossContract
+from segdoctor.core.measured import Answer, HeadFacts, LabelFacts, LossContract
 from segdoctor.measures.loss_questions import interview, loss_questions
 from segdoctor.measures.loss_sheet import Question, Sheet
 from segdoctor.recorder.clerk import QUESTION_LIMIT_S, TOTAL_LIMIT_S, Clerk
@@ -28,18 +28,23 @@ _MOST_PIXELS = 1 << 18
 
 class Layout(NamedTuple):
     """How the run lays its output out: ``pixel_axes`` 2 (H, W) or 1 (H·W), channels last or first;
-    ``shape`` of the batch's pixels (B, H, W), where known."""
+    ``shape`` of the batch's pixels (B, H, W), where known; ``fed``: layout of the labels."""
 
     pixel_axes: int = 2
     channels_first: bool = False
     shape: tuple[int, ...] = ()
+    fed: str = ""
 
 
-def layout_of(head: HeadFacts) -> Layout:
-    """The layout of a measured head."""
+def layout_of(head: HeadFacts, labels: LabelFacts | None = None) -> Layout:
+    """The layout of a measured head, and of the labels that are fed."""
     axis = head.class_axis % len(head.shape)
     pixels = head.shape[:axis] + head.shape[axis + 1 :]
-    return Layout(len(pixels) - 1, axis == 1 and len(head.shape) > 2, pixels)
+    fed = ""
+    if labels is not None:
+        known = {pixels: "BHW", (*pixels, 1): "BHW1"}
+        fed = "BHWC" if labels.kind == "onehot" else known.get(labels.shape, "")
+    return Layout(len(pixels) - 1, axis == 1 and len(head.shape) > 2, pixels, fed)
 
 
 def ask_loss(
@@ -85,7 +90,9 @@ def ask_loss(
     for in_graph, settings in _attempts(layout):
         answer = _answering(loss, flavour, layout, in_graph=in_graph)
         ask = Clerk(answer, limit_s, total_s - (time.perf_counter() - start))
-        questions = loss_questions(channels, name=name, head_kind=head_kind, **settings)
+        questions = loss_questions(
+            channels, name=name, head_kind=head_kind, fed=layout.fed, **settings
+        )
         found = interview(ask, questions)
         ask.dismiss()
         if contract is None or not found.raises:
@@ -101,9 +108,9 @@ def ask_loss(
         facts["metric_object"] = True
     if _is_of_keras(loss):
         facts["stock"] = True
-    if contract.forms and not ask.stuck:
-        form = str(contract.facts.get("asked_form"))
+    if (contract.forms or contract.raises) and not ask.stuck:
         sheet = Sheet.draw(channels, seed=0, **drawn)
+        form = str(contract.facts.get("asked_form", layout.fed or sheet.forms()[0]))
         facts |= graph_facts(_value_of(loss, flavour, layout), sheet, form)
     return replace(contract, facts=facts)
 

@@ -21,7 +21,8 @@ def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) 
     dict
         ``"raises_in_graph"`` where it cannot be traced as ``fit`` traces it (Python's ``if`` over
         tensors, ``.numpy()``); ``"drops_axes_by"``: the function that picks entries by a condition
-        and leaves one long list, as ``tf.gather_nd`` does with one index per entry.
+        and leaves one long list, as ``tf.gather_nd`` does with one index per entry. It is told
+        also of a loss that fails behind it.
     """
     import tensorflow as tf
 
@@ -29,11 +30,23 @@ def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) 
         tf.TensorSpec(array.shape, array.dtype)
         for array in (np.asarray(sheet.labels(form)), sheet.soft())
     ]
-    traced = tf.function(lambda y_true, y_pred: value(y_true, y_pred, None), autograph=False)
+    before: dict[str, str] = {}
+
+    def asked(y_true: Any, y_pred: Any) -> Any:
+        try:
+            return value(y_true, y_pred, None)
+        except Exception:
+            before.update(_picked_by(tf.compat.v1.get_default_graph()))
+            raise
+
     try:
-        graph = traced.get_concrete_function(*specs).graph
+        graph = tf.function(asked, autograph=False).get_concrete_function(*specs).graph
     except Exception as error:  # noqa: BLE001 - a stranger's loss may raise anything
-        return {"raises_in_graph": error_line(error, 300)}
+        return {"raises_in_graph": error_line(error, 300), **before}
+    return _picked_by(graph)
+
+
+def _picked_by(graph: Any) -> dict[str, str]:
     for operation in _operations(graph):
         if operation.type not in _PICKING or not operation.outputs:
             continue

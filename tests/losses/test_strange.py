@@ -15,7 +15,8 @@ from segdoctor.core.measured import Declared, HeadFacts
 from segdoctor.core.trace import Trace
 from segdoctor.measures.labels import label_facts
 from segdoctor.probes.label_precision import LabelPrecisionLost
-from segdoctor.probes.loss_contract import LossNotFinite, LossRaises, PerfectPredictionNotBest
+from segdoctor.probes.loss_contract import LossNotFinite, PerfectPredictionNotBest
+from segdoctor.probes.loss_raises import LossRaises
 from segdoctor.recorder.loss_answers import Layout, ask_loss
 from tests.losses.sound import cross, dice
 from tests.losses.ward import SHAPE, head_of, told

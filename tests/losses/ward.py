@@ -130,7 +130,7 @@ def examined(loss: Any, **settings: Any) -> Trace:
     scene = scene_of(**settings)
     head, facts, ignore = scene.head, scene.labels, scene.ignore
     declared = Declared(ignore_label=ignore, ignore_declared_by="user" if ignore else "")
-    contract = ask_loss(loss, head.channels, head_kind=head.kind, layout=layout_of(head))
+    contract = ask_loss(loss, head.channels, head_kind=head.kind, layout=layout_of(head, facts))
     mark = 255 if scene.void.any() else -1
     trace = Trace({"declared": declared, "head": head, "labels": facts, "loss_contract": contract})
     as_run = loss_of_outputs(

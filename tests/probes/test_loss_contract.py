@@ -13,9 +13,9 @@ from segdoctor.core.trace import Trace
 from segdoctor.probes.loss_contract import (
     LossHasNoGradient,
     LossNotFinite,
-    LossRaises,
     PerfectPredictionNotBest,
 )
+from segdoctor.probes.loss_raises import LossRaises
 
 SOUND: dict[str, Any] = {
     "best_is_label": True,

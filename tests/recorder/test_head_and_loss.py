@@ -29,9 +29,9 @@ from segdoctor.probes.labels_as_fed import (
 from segdoctor.probes.loss_contract import (
     LossHasNoGradient,
     LossNotFinite,
-    LossRaises,
     PerfectPredictionNotBest,
 )
+from segdoctor.probes.loss_raises import LossRaises
 from segdoctor.probes.output_activation import (
     ActivationAppliedTwice,
     RectifiedLogits,
