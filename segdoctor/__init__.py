@@ -1,8 +1,9 @@
 """segdoctor says why a Keras segmentation model does not learn.
 
-Three calls, all of them lazy: importing this package loads neither NumPy nor TensorFlow.
+Calls, all of them lazy: importing this package loads neither NumPy nor TensorFlow.
 
 * :func:`segdoctor.check`: examine a training run (a model or a file, with data) and try the fix.
+* :func:`segdoctor.run`: run a training script up to its training, and examine that.
 * :func:`segdoctor.inspect`: read a model file as data; TensorFlow is never imported.
 * :func:`segdoctor.scan`: read a data set folder; TensorFlow is never imported.
 """
@@ -12,15 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Trial", "__version__", "check", "inspect", "scan"]
+__all__ = ["Trial", "__version__", "check", "inspect", "run", "scan"]
 
 if TYPE_CHECKING:
-    from segdoctor.api import check, inspect, scan
+    from segdoctor.api import check, inspect, run, scan
     from segdoctor.core.run import Trial
 
 
 def __getattr__(name: str) -> object:
-    if name in {"check", "inspect", "scan"}:
+    if name in {"check", "inspect", "run", "scan"}:
         from segdoctor import api
 
         return getattr(api, name)

@@ -1,9 +1,8 @@
-"""The three calls: examine a run, read a model file, read a data set."""
+"""The calls: examine a run, run a script up to its training, read a model file or a data set."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -111,12 +110,8 @@ def check(
         A ``ValueError`` of one line for an argument that cannot be: a missing file, an unknown
         code, a loss that does not exist.
     """
-    from segdoctor.examination.reporting import report_of
-    from segdoctor.examination.stages import Examination
-    from segdoctor.report.files import check_writable
+    from segdoctor.examination.reporting import examined
 
-    if fail_on not in _FAIL_ON:
-        raise UserError(f"fail_on: expected one of {', '.join(_FAIL_ON)}, received {fail_on!r}")
     request = Request(
         model=model,
         data=data,
@@ -153,18 +148,100 @@ def check(
         trial=_trial(trial),
         select=_names(select),
         ignore=_names(ignore),
-        fail_on=fail_on,
+        fail_on=_fail_on(fail_on),
         out=out,
         seed=seed,
         say=progress,
     )
-    examination = Examination(request)
-    if out is not None:
-        check_writable(out)
-    start = time.perf_counter()
-    examination.examine()
-    examination.timings["total"] = time.perf_counter() - start
-    return report_of(examination)
+    return examined(request)
+
+
+def run(
+    script: str | os.PathLike[str],
+    args: Iterable[str] = (),
+    *,
+    module: bool = False,
+    fit: int = 1,
+    go_on: bool = False,
+    loss: Any = None,
+    optimizer: Any = None,
+    metrics: Any = None,
+    from_logits: bool | None = None,
+    learning_rate: float | None = None,
+    num_classes: int | None = None,
+    ignore_label: int | bool | None = None,
+    history: Any = None,
+    epochs: int | None = None,
+    steps_per_epoch: int | None = None,
+    device: str = "auto",
+    trial: Trial | str | bool = "auto",
+    select: str | Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
+    fail_on: str = "error",
+    seed: int = 0,
+    out: str | None = None,
+    progress: Say = silent,
+    on_report: Callable[[Report], None] | None = None,
+) -> Report:
+    """Run a training script up to its training, and examine what it is about to train.
+
+    The script runs in this process, as ``python script.py args…`` would run it, up to its first
+    ``fit``, ``train_on_batch``, or step of a loop that hands the gradients of a ``GradientTape`` to
+    an optimizer. There model, data, loss, optimizer, metrics, callbacks, validation data, epochs
+    and class weights are taken, and it is examined as :func:`check` does. Then it is stopped.
+
+    Parameters
+    ----------
+    script : path or module name
+        A ``.py`` or ``.ipynb`` file; with ``module=True`` the name of a module.
+    args : strings
+        What the script finds in ``sys.argv[1:]``.
+    fit : int
+        Which training is examined; those before it run as they are.
+    go_on : bool
+        Let the script train on after the examination.
+    on_report : callable, optional
+        Gets the report as soon as it is there, before the script goes on.
+
+    The other parameters are those of :func:`check`, and stand above what the script says.
+
+    Raises
+    ------
+    UntrainedError
+        If the script ends without that training; ``status`` is the exit status.
+    """
+    from segdoctor.examination.running import examine_script
+
+    asked = Request(
+        model=None,
+        loss=loss,
+        optimizer=optimizer,
+        metrics=metrics,
+        from_logits=from_logits,
+        learning_rate=learning_rate,
+        num_classes=num_classes,
+        ignore_label=ignore_label,
+        history=history,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        device=device,
+        trial=_trial(trial),
+        select=_names(select),
+        ignore=_names(ignore),
+        fail_on=_fail_on(fail_on),
+        out=out,
+        seed=seed,
+        say=progress,
+    )
+    return examine_script(
+        os.fspath(script),
+        tuple(args),
+        asked,
+        module=module,
+        number=fit,
+        go_on=go_on,
+        on_report=on_report,
+    )
 
 
 def inspect(
@@ -259,6 +336,12 @@ def _names(codes: str | Iterable[str]) -> tuple[str, ...]:
     chosen = tuple(codes.split(",")) if isinstance(codes, str) else tuple(codes)
     codes_matching(chosen)
     return chosen
+
+
+def _fail_on(level: str) -> str:
+    if level not in _FAIL_ON:
+        raise UserError(f"fail_on: expected one of {', '.join(_FAIL_ON)}, received {level!r}")
+    return level
 
 
 def _trial(trial: Trial | str | bool) -> Trial | None:

@@ -10,12 +10,21 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from segdoctor import __version__
-from segdoctor.core.errors import UserError
+from segdoctor.core.errors import UntrainedError, UserError
+from segdoctor.options import (
+    add_data_options,
+    add_output_options,
+    add_run_options,
+    add_script_options,
+    add_trial_options,
+    seconds,
+)
 
 if TYPE_CHECKING:
+    from segdoctor.core.run import Trial
     from segdoctor.report.report import Report
 
 EXIT_USAGE = 2
@@ -40,6 +49,12 @@ _CHECK_OPTIONS = (
         "preprocess",
     ),
     *("resize", "device", "seed"),
+)
+
+_SCRIPT_OPTIONS = (
+    *("module", "fit", "go_on", "loss", "metrics", "from_logits", "optimizer", "learning_rate"),
+    *("num_classes", "epochs", "steps_per_epoch", "history", "ignore_label", "device", "seed"),
+    "fail_on",
 )
 
 _EPILOG = """\
@@ -75,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has gone: nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except UntrainedError as error:
+        print(f"segdoctor: {error}", file=sys.stderr)
+        return error.status
     except UserError as error:
         print(f"segdoctor: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -98,25 +116,39 @@ def _build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("model", metavar="MODEL", help="a .h5 or .keras file")
-    _add_run_options(check)
-    _add_data_options(check)
-    _add_trial_options(check)
-    _add_output_options(check)
+    add_run_options(check)
+    add_data_options(check)
+    add_trial_options(check)
+    add_output_options(check)
     check.set_defaults(run=_check)
+
+    run = commands.add_parser(
+        "run",
+        help="run a training script up to its training, and examine that",
+        usage="segdoctor run [options] SCRIPT.py|NOTEBOOK.ipynb|-m MODULE [the script's arguments]",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_script_options(run)
+    add_trial_options(run)
+    add_output_options(run)
+    run.add_argument("script", metavar="SCRIPT", help="a .py or .ipynb file, or after -m a module")
+    run.add_argument("args", nargs=argparse.REMAINDER, help="handed to the script")
+    run.set_defaults(run=_run)
 
     scan = commands.add_parser("scan", help="read a data set folder (no TensorFlow)")
     scan.add_argument("data", metavar="DIR", help="a VOC layout, or images/ and masks/")
-    _add_data_options(scan)
+    add_data_options(scan)
     scan.add_argument("--num-classes", type=int, metavar="N", help="number of classes")
     scan.add_argument("--deep", action="store_true", help="decode every image, not a sample")
     scan.add_argument("--scheduler", metavar="dask|tcp://…", help="read over a Dask cluster")
-    _add_output_options(scan)
+    add_output_options(scan)
     scan.set_defaults(run=_scan)
 
     inspect = commands.add_parser("inspect", help="read a model file as data (no TensorFlow)")
     inspect.add_argument("model", metavar="MODEL", help="a .h5 or .keras file")
     inspect.add_argument("--verbose", action="store_true", help="every layer on its own line")
-    _add_output_options(inspect)
+    add_output_options(inspect)
     inspect.set_defaults(run=_inspect)
 
     explain = commands.add_parser("explain", help="what a code means, how it is measured, the fix")
@@ -128,126 +160,63 @@ def _build_parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="write a small data set and sick models, check them")
     demo.add_argument("folder", metavar="DIR", nargs="?", default="reports/demo")
-    demo.add_argument("--budget", type=_seconds, default=20.0, metavar="20s")
+    demo.add_argument("--budget", type=seconds, default=20.0, metavar="20s")
     demo.set_defaults(run=_demo)
     return parser
-
-
-def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    run = parser.add_argument_group("the run (a flag overrides what the file was compiled with)")
-    run.add_argument("--data", metavar="DIR", help="the data set folder")
-    run.add_argument(
-        "--loss", metavar="NAME", help="a Keras loss, Name(option=value), or file.py:function"
-    )
-    scale = run.add_mutually_exclusive_group()
-    scale.add_argument("--from-logits", dest="from_logits", action="store_true", default=None)
-    scale.add_argument("--probabilities", dest="from_logits", action="store_false")
-    run.add_argument(
-        "--metric", dest="metrics", action="append", metavar="NAME", help="like --loss; repeatable"
-    )
-    run.add_argument("--optimizer", metavar="NAME", help="a Keras optimizer, or file.py:name")
-    run.add_argument("--learning-rate", type=float, metavar="RATE")
-    run.add_argument(
-        "--freeze", metavar="N|NAME|bn", help="freeze the first N layers, up to NAME, or all BN"
-    )
-    run.add_argument("--num-classes", type=int, metavar="N")
-    run.add_argument("--batch-size", type=int, metavar="N", help="the run's batch size")
-    run.add_argument("--epochs", type=int, metavar="N", help="the epochs that are planned")
-    run.add_argument("--steps-per-epoch", type=int, metavar="N", help="batches of one epoch")
-    run.add_argument(
-        "--history", metavar="LOG", help="a CSVLogger or JSON file, or a TensorBoard folder"
-    )
-    run.add_argument(
-        "--keras", metavar="VERSION", help="the Keras that runs it, where the file does not say"
-    )
-    run.add_argument(
-        "--arch", metavar="NAME", help="of a weights-only file: deeplabv3plus-xception …"
-    )
-    run.add_argument("--objects", metavar="FILE.py", help="defines the file's custom layers")
-    run.add_argument("--trust", action="store_true", help="let code in the model file run")
-
-
-def _add_data_options(parser: argparse.ArgumentParser) -> None:
-    data = parser.add_argument_group("the data")
-    data.add_argument("--split", metavar="train|val|trainval|FILE", help="default: train, else all")
-    data.add_argument("--val-split", metavar="NAME|FILE")
-    data.add_argument("--masks", metavar="FOLDER", help="which mask folder, if there are several")
-    data.add_argument("--images", metavar="FOLDER", help="with --masks: no layout is guessed")
-    data.add_argument("--pairs", metavar="FILE", help="a list of pairs: image and mask on a line")
-    data.add_argument("--ignore-label", type=_label, metavar="255|none", default=None)
-    data.add_argument("--label-map", metavar="15=1,*=0", help="ids not listed stay without *=")
-    data.add_argument(
-        "--labels", choices=("ids", "onehot", "onehot-zero", "onehot-255"), help="how yours encodes"
-    )
-    data.add_argument("--preprocess", choices=("tf", "caffe", "torch", "unit", "none"))
-    data.add_argument("--resize", choices=("fit", "crop", "stretch"), default="fit")
-
-
-def _add_trial_options(parser: argparse.ArgumentParser) -> None:
-    trial = parser.add_argument_group("the trial")
-    trial.add_argument("--trial", choices=("auto", "off"), default="auto")
-    trial.add_argument(
-        "--budget", type=_seconds, default=None, metavar="60s", help="for all trials"
-    )
-    trial.add_argument("--steps", type=int, metavar="N", help="steps of each trial run")
-    trial.add_argument("--crop", type=int, metavar="PX", help="side of the crop")
-    trial.add_argument("--trial-batch", type=int, metavar="N", help="examples in the trial's batch")
-    trial.add_argument("--device", default="auto", metavar="auto|cpu|gpu:0")
-
-
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="FOLDER", help="where the report goes (reports/NAME)")
-    output.add_argument("--select", action="append", default=[], metavar="CODE,…")
-    output.add_argument("--ignore", action="append", default=[], metavar="CODE,…")
-    output.add_argument("--fail-on", choices=("error", "warning", "never"), default="error")
-    output.add_argument("--format", choices=("text", "json"), default="text")
-    output.add_argument("--seed", type=int, default=0)
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
-    try:
-        value = float(number) * unit
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a time such as 60s or 2m, received {text!r}")
-    return value
-
-
-def _label(text: str) -> int | bool:
-    if text.lower() in ("none", "false", "no"):
-        return False
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected an id or none, received {text!r}") from None
 
 
 def _split_codes(values: list[str]) -> tuple[str, ...]:
     return tuple(part for value in values for part in value.split(",") if part.strip())
 
 
+def _trial(arguments: argparse.Namespace) -> Trial | bool:
+    from segdoctor.core.run import Trial
+
+    if arguments.trial == "off":
+        return False
+    return Trial(
+        budget_s=arguments.budget or Trial().budget_s,
+        steps=arguments.steps,
+        crop=arguments.crop,
+        batch=arguments.trial_batch,
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from segdoctor import api
+    from segdoctor.report.progress import Progress
+    from segdoctor.report.screen import document_alone
+
+    progress = Progress(quiet=False)
+    with document_alone(arguments.format != "text") as document:
+
+        def examined(report: Report) -> None:
+            progress.__exit__(None, None, None)
+            _show(report, arguments, "run", document)
+
+        report = api.run(
+            arguments.script,
+            arguments.args,
+            trial=_trial(arguments),
+            select=_split_codes(arguments.select),
+            ignore=_split_codes(arguments.ignore),
+            out=_folder(arguments, "run"),
+            progress=progress.late,
+            on_report=examined,
+            **{name: getattr(arguments, name) for name in _SCRIPT_OPTIONS},
+        )
+    return report.exit_code
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from segdoctor import api
-    from segdoctor.core.run import Trial
     from segdoctor.report.progress import Progress
 
-    trial: Trial | bool = False
-    if arguments.trial == "auto":
-        trial = Trial(
-            budget_s=arguments.budget or Trial().budget_s,
-            steps=arguments.steps,
-            crop=arguments.crop,
-            batch=arguments.trial_batch,
-        )
     with Progress(quiet=False) as progress:
         report = api.check(
             arguments.model,
             arguments.data,
-            trial=trial,
+            trial=_trial(arguments),
             select=_split_codes(arguments.select),
             ignore=_split_codes(arguments.ignore),
             fail_on=arguments.fail_on,
@@ -292,19 +261,22 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _folder(arguments: argparse.Namespace, command: str) -> str | None:
-    """Where the report goes. ``check`` always writes one; the others only where asked."""
-    if arguments.out or command != "check":
+    """Where the report goes. ``check`` and ``run`` always write one, others where asked."""
+    if arguments.out or command not in ("check", "run"):
         return arguments.out if arguments.out is None else str(arguments.out)
-    stem = os.path.basename(os.path.normpath(arguments.model)).rsplit(".", 1)[0] or "model"
+    given = arguments.model if command == "check" else arguments.script
+    stem = os.path.basename(os.path.normpath(given)).rsplit(".", 1)[0] or "model"
     return os.path.join("reports", stem)
 
 
-def _show(report: Report, arguments: argparse.Namespace, command: str) -> int:
+def _show(
+    report: Report, arguments: argparse.Namespace, command: str, document: TextIO | None = None
+) -> int:
     """Print the report, write its files, and give the exit status."""
     if arguments.format == "json":
         from segdoctor.report.document import to_json
 
-        sys.stdout.write(to_json(report) + "\n")
+        (document or sys.stdout).write(to_json(report) + "\n")
     else:
         from segdoctor.report.screen import show
 

@@ -56,13 +56,24 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the user's code: ``file`` as the user writes it, ``line`` counted from 1, and what
+    stands there in words (``"the compile"``)."""
+
+    file: str
+    line: int
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One cause, with the numbers that show it.
 
     ``because_of`` names the code of the finding that explains this one (it is then kept as
     information below that finding); ``severity`` is the measured severity, which may differ from
     the catalogue's default. ``measured_severity`` is what it was before another finding explained
-    this one.
+    this one. ``place`` is the line of the user's script that it speaks of, where one is known, and
+    ``known`` that it stands in the baseline.
     """
 
     code: str
@@ -73,6 +84,8 @@ class Finding:
     verdict: Verdict | None = None
     because_of: str | None = None
     measured_severity: Severity = "error"
+    place: Place | None = None
+    known: bool = False
 
     def __post_init__(self) -> None:
         if self.because_of is None:

@@ -118,3 +118,13 @@ class CompiledBefore:
     flagged: int
     only_stepped: tuple[str, ...] = ()
     only_flagged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaterFit:
+    """Read in a script, behind its first ``fit``: at ``changed`` the ``trainable`` flag is changed,
+    and at ``fitted`` the model is fitted again without a compile in between (lines of ``file``)."""
+
+    file: str
+    changed: int
+    fitted: int

@@ -121,3 +121,14 @@ def _metrics(
         )
     except NotExaminedError as why:
         return Missing(str(why))
+
+
+def contract_of(loss: Any, channels: int) -> tuple[LossContract, Any]:
+    """What a loss expects, asked by itself, and the Keras that it belongs to."""
+    from segdoctor.recorder.loss_answers import ask_loss
+    from segdoctor.sources.settings import keras_of
+
+    roots = {kind.__module__.partition(".")[0] for kind in type(loss).__mro__}
+    package = "tf_keras" if "tf_keras" in roots else "keras"
+    flavour = "tf_keras" if package == "tf_keras" else "keras3"
+    return ask_loss(loss, channels, flavour=flavour), keras_of(package)

@@ -63,7 +63,8 @@ def optimisation_fields(
     if output is None or isinstance(output, Missing):
         found["precision"] = output
     else:
-        own = run.optimizer is getattr(run.model, "optimizer", None)
+        # A loop of the user's own calls the optimizer as it is: no compile wraps it any more.
+        own = bool(known.get("own_loop")) or run.optimizer is getattr(run.model, "optimizer", None)
         found["precision"] = _guarded(
             lambda: precision_facts(run.model, run.optimizer, output, own=own)
         )

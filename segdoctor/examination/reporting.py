@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,7 @@ from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
 from segdoctor.examination import training_tables, verdict
 from segdoctor.examination.loss_tables import loss_tables
+from segdoctor.examination.request import Request
 from segdoctor.examination.stages import Examination
 from segdoctor.examination.versions import versions
 from segdoctor.probes.registry import PROBES, SECOND_PASS
@@ -21,6 +23,25 @@ from segdoctor.report.report import Report
 
 _PICTURES = 4
 _SETTLED = ("learns", "slow")
+
+
+def examined(request: Request) -> Report:
+    """Examine what ``request`` describes.
+
+    Raises
+    ------
+    UserError
+        For an argument that cannot be, or a folder that cannot be written.
+    """
+    from segdoctor.report.files import check_writable
+
+    examination = Examination(request)
+    if request.out is not None:
+        check_writable(request.out)
+    start = time.perf_counter()
+    examination.examine()
+    examination.timings["total"] = time.perf_counter() - start
+    return report_of(examination)
 
 
 def report_of(done: Examination) -> Report:

@@ -18,7 +18,12 @@ def silent(stage: str, done: int | None = None, total: int | None = None) -> Non
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The arguments of ``segdoctor.check``; see there for their meaning."""
+    """The arguments of ``segdoctor.check``; see there for their meaning.
+
+    ``script``: what only a running script tells, as fields of the trace; ``said_by``: who gave
+    loss and optimizer; ``why_no_loss``: why the loss of the run is not known though the model may
+    be compiled with one.
+    """
 
     model: Any
     data: Any = None
@@ -58,6 +63,9 @@ class Request:
     fail_on: str = "error"
     out: str | None = None
     seed: int = 0
+    script: Mapping[str, Any] = field(default_factory=dict)
+    said_by: str = "user"
+    why_no_loss: str = ""
     say: Say = silent
 
     def chooser(self) -> Callable[[str], bool]:

@@ -46,11 +46,13 @@ def settle(request: Request, opened: Opened) -> Settled:
 
 def _loss(request: Request, opened: Opened, package: str) -> Settled:
     given = request.loss
+    if request.why_no_loss:
+        return Settled(why_no_loss=request.why_no_loss)
     if isinstance(given, str):
         loss = settings.loss_from_name(given, from_logits=request.from_logits, package=package)
         return Settled(loss=loss, provenance={"loss": f"user: {clean(given)}"})
     if given is not None:
-        return Settled(loss=given, provenance={"loss": f"user: {loss_name(given)}"})
+        return Settled(loss=given, provenance={"loss": f"{request.said_by}: {loss_name(given)}"})
     if opened.live:
         loss = getattr(opened.model, "loss", None)
         if loss is None and getattr(opened.model, "losses", None):
@@ -111,7 +113,9 @@ def _optimizer(request: Request, opened: Opened, package: str, settled: Settled)
         )
     if given is not None:
         return replace(
-            settled, optimizer=given, provenance=said | {"optimizer": f"user: {_kind(given)}"}
+            settled,
+            optimizer=given,
+            provenance=said | {"optimizer": f"{request.said_by}: {_kind(given)}"},
         )
     compiled = opened.compiled
     held = getattr(opened.model, "optimizer", None) if opened.live else None

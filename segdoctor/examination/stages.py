@@ -72,6 +72,7 @@ class Examination:
             self.around = {
                 "history": training.history_of(request),
                 "training": training.training_of(request),
+                **request.script,
             }
             if feeding.is_folder(request.data):  # first: it is read in less time than a model
                 self.scan = feeding.scanned(request)

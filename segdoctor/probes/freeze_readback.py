@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.finding import Evidence, Finding, Fix, Place
 from segdoctor.core.probe import Probe
-from segdoctor.core.training_facts import CompiledBefore, FreezeFacts
+from segdoctor.core.training_facts import CompiledBefore, FreezeFacts, LaterFit
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,29 @@ class TrainableChangedAfterCompile(Probe):
 
     fewest: int = field(default=1, metadata={"doc": "variables on which the two differ"})
 
-    def examine(self, compiled_before: CompiledBefore | None) -> Iterator[Finding]:
-        if compiled_before is None:
-            return
+    def examine(
+        self, compiled_before: CompiledBefore | None, later_fit: LaterFit | None = None
+    ) -> Iterator[Finding]:
+        if later_fit is not None:
+            yield self._later(later_fit)
+        elif compiled_before is not None:
+            yield from self._now(compiled_before)
+
+    def _later(self, later: LaterFit) -> Finding:
+        found = self.finding(
+            f"trainable is changed after the first fit (line {later.changed}) and the model is "
+            f"fitted again (line {later.fitted}) without a compile in between: the step of the "
+            "first fit goes on, with the variables that it had.",
+            (
+                Evidence("trainable is changed", later.changed, unit="line", where=later.file),
+                Evidence("fitted again", later.fitted, unit="line", where=later.file),
+                Evidence("compiles in between", 0, 1, "compiles"),
+            ),
+            _compile_again(),
+        )
+        return replace(found, place=Place(later.file, later.changed, "the change of trainable"))
+
+    def _now(self, compiled_before: CompiledBefore) -> Iterator[Finding]:
         frozen, thawed = compiled_before.only_stepped, compiled_before.only_flagged
         if len(frozen) + len(thawed) < self.fewest:
             return
@@ -123,8 +143,12 @@ class TrainableChangedAfterCompile(Probe):
                     *(compiled_before.stepped, compiled_before.flagged, "variables"),
                 ),
             ),
-            Fix(
-                "Compile again, with a new optimizer, after every change of trainable.",
-                "model.compile(optimizer=keras.optimizers.Adam(1e-4), loss=loss, metrics=metrics)",
-            ),
+            _compile_again(),
         )
+
+
+def _compile_again() -> Fix:
+    return Fix(
+        "Compile again, with a new optimizer, after every change of trainable.",
+        "model.compile(optimizer=keras.optimizers.Adam(1e-4), loss=loss, metrics=metrics)",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from segdoctor.core.catalogue import CATALOGUE
 from segdoctor.core.clean import clean
 from segdoctor.core.finding import Finding
-from segdoctor.report.report import Report
+from segdoctor.report.report import EXAMINED, Report
 from segdoctor.report.wording import beside, counted, lines_of, listed, number, verdict_words
 
 
@@ -41,6 +41,8 @@ class Card:
     verdict_status: str
     verdict_reason: str
     in_diagnosis: bool
+    place: str = ""
+    known: bool = False
     because_of: str = ""
     depth: int = 0
     explained: tuple[Card, ...] = ()
@@ -117,10 +119,20 @@ def _card(report: Report, finding: Finding, depth: int, explained: tuple[Card, .
         verdict_status=finding.verdict.status if finding.verdict else "",
         verdict_reason=reason,
         in_diagnosis=finding.code in (report.diagnosis or ()) and not finding.because_of,
+        place=_place(finding),
+        known=finding.known,
         because_of=clean(finding.because_of or "", 16),
         depth=depth,
         explained=explained,
     )
+
+
+def _place(finding: Finding) -> str:
+    place = finding.place
+    if place is None:
+        return ""
+    words = f", {clean(place.words, 60)}" if place.words else ""
+    return f"{clean(place.file, 200)}:{place.line}{words}"
 
 
 def state(report: Report) -> tuple[str, str]:
@@ -141,7 +153,7 @@ def state(report: Report) -> tuple[str, str]:
         return "error", "cause found" if len(report.diagnosis) == 1 else "causes found"
     if "error" in severities:
         return "error", "faults found"
-    if report.diagnosis == () and report.kind == "check" and not severities & {"warning"}:
+    if report.diagnosis == () and report.kind in EXAMINED and not severities & {"warning"}:
         return "ok", "healthy"
     return ("warning", "warnings") if "warning" in severities else ("ok", "no fault found")
 
@@ -160,7 +172,7 @@ def headline(report: Report) -> str:
     errors = sum(finding.severity == "error" for finding in report.findings)
     if not errors:
         return "No error was found in what was examined."
-    if report.kind != "check":
+    if report.kind not in EXAMINED:
         return next(clean(f.message, 400) for f in report.findings if f.severity == "error")
     return f"The cause is not settled: {counted(errors, 'error')} found, none confirmed by a trial."
 

@@ -48,6 +48,7 @@ def print_cards(report: Report, show: Any) -> None:
 
 def _card(card: Card, place: int, show: Any) -> None:
     mark = "  in the diagnosis" if card.in_diagnosis else ""
+    mark += "  in the baseline" if card.known else ""
     show(
         line(
             (f"{place}. {card.code} {card.slug}", "bold"),
@@ -57,6 +58,8 @@ def _card(card: Card, place: int, show: Any) -> None:
         )
     )
     show(line(card.message), indent=3)
+    if card.place:
+        show(line(("at ", "dim"), card.place), indent=3)
     _measures(card, 3, show)
     rows: list[tuple[str, Any]] = []
     if card.why:

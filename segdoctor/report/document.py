@@ -115,6 +115,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         else {"words": plain(fix.words), "code": _code(fix.code), "patch": plain(fix.patch)},
         "verdict": plain(finding.verdict),
         "because_of": plain(finding.because_of),
+        "place": plain(finding.place),
+        "known": finding.known,
     }
 
 

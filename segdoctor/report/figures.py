@@ -17,7 +17,7 @@ from segdoctor.report.charts import (
 )
 from segdoctor.report.histogram import class_shares, draw_histogram
 from segdoctor.report.pictures import class_colours, void_label
-from segdoctor.report.report import Report
+from segdoctor.report.report import EXAMINED, Report
 from segdoctor.report.training_charts import draw_history, draw_sweep
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ _PLANS = (
         "loss",
         "Loss in the trial",
         "The same batch again and again, from the same weights and seed; only the fix differs.",
-        ("check",),
+        EXAMINED,
         _has_curves,
         loss_figure,
         _NO_TRIAL,
@@ -160,7 +160,7 @@ _PLANS = (
         "mIoU in the trial",
         "Lines: training mode. Open marks: inference mode, with the moving statistics recalibrated."
         " The ceiling is what the grid of the logits allows.",
-        ("check",),
+        EXAMINED,
         _has_curves,
         miou_figure,
         _NO_TRIAL,
@@ -169,7 +169,7 @@ _PLANS = (
         "histogram",
         "What the masks hold",
         "Share of all mask pixels.",
-        ("check", "scan"),
+        (*EXAMINED, "scan"),
         _has("histogram"),
         histogram_figure,
         "no masks were read",
@@ -178,7 +178,7 @@ _PLANS = (
         "gradients",
         "Gradients along the network",
         "One mark a variable, from the input to the output, for the loss on the batch.",
-        ("check",),
+        EXAMINED,
         _has("gradients"),
         gradients_figure,
         "gradients were not recorded",
@@ -188,7 +188,7 @@ _PLANS = (
         "Batch-norm statistics",
         "How far each layer's moving statistics are from those of the batch, and which of the two"
         " it used when called as fit calls it.",
-        ("check",),
+        EXAMINED,
         _has("batch_norms"),
         batch_norms_figure,
         "no batch-normalisation layer was observed",
@@ -197,7 +197,7 @@ _PLANS = (
         "history",
         "The training's own curves",
         "As the history has them; a broken line marks the epoch that a finding speaks of.",
-        ("check",),
+        EXAMINED,
         _has("history"),
         history_figure,
         "no history was given (--history)",
@@ -207,7 +207,7 @@ _PLANS = (
         "sweep",
         "Learning-rate range test",
         "The run's own optimizer on a copy, one step at each rate, on one batch.",
-        ("check",),
+        EXAMINED,
         _has("sweep"),
         sweep_figure,
         "a sweep is made only where it is asked for (--select OPT003)",

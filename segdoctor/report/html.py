@@ -24,7 +24,7 @@ from segdoctor.report.arrangement import (
     with_status,
 )
 from segdoctor.report.figures import Drawn, figures
-from segdoctor.report.report import Report
+from segdoctor.report.report import EXAMINED, Report
 from segdoctor.report.tables import tables
 from segdoctor.report.wording import number, score
 
@@ -172,7 +172,7 @@ def _not_drawn(report: Report, drawn: Iterable[Drawn]) -> list[tuple[str, list[s
     for item in drawn:
         if item.missing:
             groups.setdefault(item.missing, []).append(item.title)
-    if report.kind == "check" and not report.pictures:
+    if report.kind in EXAMINED and not report.pictures:
         why = "no trial was run" if not report.trials else "the trial kept no example"
         groups.setdefault(why, []).append("Examples before and after")
     return list(groups.items())

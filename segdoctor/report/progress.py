@@ -47,6 +47,12 @@ class Progress:
         if self._bars is not None:
             self._bars.stop()
 
+    def late(self, stage: str, done: int | None = None, total: int | None = None) -> None:
+        """The same, begun with the first stage: a script that runs before has the terminal."""
+        if self._bars is None and not self._tasks:
+            self.__enter__()
+        self(stage, done, total)
+
     def __call__(self, stage: str, done: int | None = None, total: int | None = None) -> None:
         if self._quiet:
             return

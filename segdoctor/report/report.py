@@ -11,6 +11,8 @@ from segdoctor.core.finding import Finding
 from segdoctor.core.trial_facts import Picture, TrialRun
 
 SCHEMA_VERSION = "1"
+EXAMINED = ("check", "run")
+"""Kinds of reports on a training run; the others read files alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class Report:
     """What was found. ``diagnosis`` is the smallest confirmed set of causes, ``()`` if the run is
     healthy and None if it is not settled."""
 
-    kind: str  # "check", "inspect" or "scan"
+    kind: str  # "check", "run", "inspect" or "scan"
     subject: str
     exit_code: int
     findings: tuple[Finding, ...] = ()

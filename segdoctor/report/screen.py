@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
 
 from segdoctor.report.report import Report
+
+
+@contextmanager
+def document_alone(wanted: bool) -> Iterator[TextIO]:
+    """Where a document is written while a script runs: with ``wanted``, all that the script and its
+    children print goes to stderr within the block, so that stdout is the document alone."""
+    if not wanted:
+        yield sys.stdout
+        return
+    document = sys.stdout
+    document.flush()
+    try:
+        held = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # no such descriptors: a notebook, a test
+        held = -1
+    try:
+        if held >= 0 and document is sys.__stdout__:
+            document = os.fdopen(os.dup(held), "w", encoding="utf-8")
+        with redirect_stdout(sys.stderr):
+            yield document
+        document.flush()
+    finally:
+        if held >= 0:
+            os.dup2(held, 1)
+            os.close(held)
 
 
 def show(report: Report, *, verbose: bool = False) -> None:

@@ -19,7 +19,7 @@ from segdoctor.report.arrangement import (
     unexamined,
 )
 from segdoctor.report.card_text import TONES, line, print_cards
-from segdoctor.report.report import Report
+from segdoctor.report.report import EXAMINED, Report
 from segdoctor.report.tables import tables
 from segdoctor.report.wording import counted, number, score
 
@@ -137,7 +137,7 @@ def _tables(report: Report, show: Any) -> None:
     from rich import box
     from rich.table import Table
 
-    most = _ROWS if report.kind == "check" else _INSPECTED
+    most = _ROWS if report.kind in EXAMINED else _INSPECTED
     for given in tables(report):
         table = Table(
             title=line((given.title, "bold")),

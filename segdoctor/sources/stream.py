@@ -47,7 +47,7 @@ def watch_batches(data: Any, *, batch_size: int | None = None) -> tuple[Taken, S
     if kind not in _ONE_PASS:
         second = _take(opened(data)[1], kind, len(copies))[1]
     batch = Batch(x=copies[0][0], y=copies[0][1], sample_weight=weight, source="dataset")
-    lost = len(copies) if kind == "generator" else 0
+    lost = len(copies) if kind == "generator" and not getattr(data, "gives_back", False) else 0
     notes = (_lost_in_words(lost),) if lost else ()
     taken = Taken((batch,), kind, length, lost, notes)
     return taken, stream_facts(kind, held, copies, second, length)

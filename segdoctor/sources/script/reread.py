@@ -1,0 +1,101 @@
+"""Reads on in the script behind its first ``fit``: is ``trainable`` changed, and fitted again
+without a compile in between? Running on would mean to train, so here the source is read."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from segdoctor.core.training_facts import LaterFit
+from segdoctor.sources.script.places import shown, users_frames
+
+_FITS = ("fit", "fit_generator", "train_on_batch")
+_HARMLESS = frozenset(
+    ("summary", "evaluate", "predict", "save", "save_weights", "get_layer", "count_params")
+)
+
+
+def later_fit(caller: FrameType | None, model: Any) -> LaterFit | None:
+    """The next ``fit`` of the same scope that comes after a change of ``trainable`` and has no
+    compile in between; None if there is none, or if a call in between may have compiled."""
+    frame = next(users_frames(caller), None)
+    if frame is None:
+        return None
+    source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    events = sorted(_events(_scope(tree, frame.f_lineno)), key=lambda event: event[:2])
+    receiver = next((e[3] for e in events if e[2] == "fit" and _on(e, frame.f_lineno)), None)
+    if receiver is None:
+        return None
+    changed = 0
+    for event in events:
+        _, line, kind, detail = event
+        if event[1] <= frame.f_lineno:
+            continue
+        if kind == "compile" or (kind == "call" and detail == receiver):
+            return None
+        if kind == "flag" and _changes(model, detail):
+            changed = changed or line
+        if kind == "fit" and detail == receiver:
+            if changed:
+                return LaterFit(shown(frame.f_code.co_filename), changed, line)
+            return None
+    return None
+
+
+def _on(event: tuple[Any, ...], line: int) -> bool:
+    return bool(event[0] <= line <= event[1])
+
+
+def _scope(tree: ast.Module, line: int) -> list[ast.stmt]:
+    """The body of the innermost function that holds ``line``, else the module's."""
+    best: Any = tree
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or line):
+            best = node if best is tree or node.lineno >= best.lineno else best
+    return list(best.body)
+
+
+def _events(body: list[ast.stmt]) -> Iterator[tuple[int, int, str, Any]]:
+    """``(first line, last line, kind, detail)`` of what matters here, nested functions left out."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        waiting += ast.iter_child_nodes(node)
+        first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0) or 0
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute) and target.attr == "trainable":
+                    value = node.value.value if isinstance(node.value, ast.Constant) else None
+                    yield first, last, "flag", value
+        if not isinstance(node, ast.Call):
+            continue
+        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+        yield from ((first, last, "call", ast.unparse(a)) for a in arguments if _named(a))
+        if isinstance(node.func, ast.Attribute):
+            receiver, name = ast.unparse(node.func.value), node.func.attr
+            if name in _FITS:
+                yield first, last, "fit", receiver
+            elif name == "compile":
+                yield first, last, "compile", receiver
+            elif name not in _HARMLESS:
+                yield first, last, "call", receiver
+
+
+def _named(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute)
+
+
+def _changes(model: Any, value: object) -> bool:
+    """Whether some layer of the model now has the other flag."""
+    if not isinstance(value, bool):
+        return False
+    return any(bool(layer.trainable) is not value for layer in model._flatten_layers())
