@@ -55,6 +55,7 @@ def check(
     fail_on: str = "error",
     seed: int = 0,
     out: str | None = None,
+    apart: bool = False,
     progress: Say = silent,
 ) -> Report:
     """Examine a training run, say which faults it has, and try the fix.
@@ -93,7 +94,10 @@ def check(
         The overfit trial.
     select, ignore : codes, families or slugs
     trust : bool
-        Let code in a model file run.
+        Let code in a model file run, in a child process that is confined where the system can.
+    apart : bool
+        Examine a file in such a child process in any case: a crash, a lack of memory or a hanging
+        step ends the child alone, and what was found is kept.
     fail_on : {"error", "warning", "never"}
         From which severity on ``exit_code`` is 1.
     out : folder, optional
@@ -153,6 +157,10 @@ def check(
         seed=seed,
         say=progress,
     )
+    if (apart or trust) and isinstance(model, str | os.PathLike):
+        from segdoctor.examination.apart import examined_apart
+
+        return examined_apart(request, meanwhile=_slow_imports)
     return examined(request)
 
 
@@ -326,6 +334,13 @@ def scan(
             "deep": deep,
         },
     )
+
+
+def _slow_imports() -> None:
+    """What drawing the report needs, loaded while a child process is at work."""
+    import segdoctor.report.html
+    import segdoctor.report.one_page
+    import segdoctor.report.screen  # noqa: F401 - loaded for later
 
 
 def _chooser(select: str | Iterable[str], ignore: str | Iterable[str]) -> Callable[[str], bool]:

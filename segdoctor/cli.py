@@ -221,6 +221,7 @@ def _check(arguments: argparse.Namespace) -> int:
             ignore=_split_codes(arguments.ignore),
             fail_on=arguments.fail_on,
             out=_folder(arguments, "check"),
+            apart=True,
             progress=progress,
             **{name: getattr(arguments, name) for name in _CHECK_OPTIONS},
         )

@@ -138,6 +138,8 @@ def _open_file(request: Request, path: str) -> Opened:
 
         graph = replace(graph, flavour=flavour_of(request.keras))
     found = Opened(facts=facts, graph=graph, compiled=facts.compiled, run=run, notes=facts.notes)
+    if request.trust:
+        run["trusted_sha256"] = _digest(path)
     custom = _custom_objects(request)
     if not request.trust and vet(opened.config, opened.compiled, custom).runs:
         return replace(found, refused=True)
@@ -146,6 +148,14 @@ def _open_file(request: Request, path: str) -> Opened:
     need_tensorflow()
     request.say("rebuilding the model", None, None)
     return _rebuilt(request, opened, found, custom)
+
+
+def _digest(path: str) -> str:
+    """The sha256 of the file whose code may run."""
+    import hashlib
+
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _custom_objects(request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ class Examination:
         self.notes: list[str] = []
         self.timings: dict[str, float] = {}
         self.interrupted = False
+        self.watcher: Any = None  # told when a stage begins, and what is known when it has ended
 
     def examine(self) -> None:
         """Run all stages; Ctrl-C ends them and keeps what was found."""
@@ -254,10 +256,22 @@ class Examination:
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
+        if self.watcher is not None:
+            budget = self.request.trial.budget_s if self.request.trial else None
+            self.watcher.begins(stage, budget if stage == "trial" else None)
         try:
             yield
         finally:
             self.timings[stage] = time.perf_counter() - start
+        if self.watcher is not None:
+            self.watcher.ended(self)
+
+    def so_far(self) -> Examination:
+        """What there would be if nothing more came."""
+        found = copy.copy(self)
+        if not found.outcomes:
+            found._probe(found.trace)
+        return found
 
 
 def _score_in_words(scores: Mapping[str, Any]) -> str:
