@@ -31,28 +31,17 @@ STAGE_LIMIT_S = 600.0  # of a stage without a budget of its own
 _OF_A_BUDGET = "trial"
 _PATIENCE_S = 0.8  # for the child to tell what it has, once it was told to stop
 _MEMORY_SIGNALS = {signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}
+_HERE = "no sandbox: what was given cannot be handed to a child process; the code ran in this one"
 _START = "import sys; sys.path[:] = {path!r}; from segdoctor.examination.worker import serve; "
 
 
-def can_be_apart(request: Request) -> bytes | None:
-    """The request as it is handed to the child; None where it holds live objects that cannot be
-    handed over, or there is no ``fork``-like process handling here (Windows)."""
-    if os.name != "posix":
-        return None
-    try:
-        return pickle.dumps(replace(request, say=silent))
-    except Exception:  # noqa: BLE001 - whatever a live object raises: it stays in this process
-        return None
+def examined_apart(request: Request, meanwhile: Callable[[], object] | None = None) -> Report:
+    """The report on the file of ``request``, made in a child process.
 
-
-def examined_apart(
-    request: Request, packed: bytes, meanwhile: Callable[[], object] | None = None
-) -> Report:
-    """The report on ``request``, made in a child process.
+    Live objects that cannot be handed over are examined in this process, and it is said.
 
     Parameters
     ----------
-    packed : of :func:`can_be_apart`.
     meanwhile : called once in a thread while the child is at work: a place for slow imports.
 
     Raises
@@ -60,7 +49,17 @@ def examined_apart(
     UserError
         As the examination raised it.
     """
+    packed = can_be_apart(request)
+    if packed is None:
+        from segdoctor.examination.reporting import examined
+
+        report = examined(request)
+        return replace(report, notes=(*report.notes, _HERE)) if request.trust else report
     start = time.perf_counter()
+    if request.out is not None:
+        from segdoctor.report.files import check_writable
+
+        check_writable(request.out)
     with tempfile.TemporaryDirectory(prefix="segdoctor-", ignore_cleanup_errors=True) as folder:
         child = _Child(request, packed, folder)
         if meanwhile is not None:
@@ -70,6 +69,17 @@ def examined_apart(
         finally:
             child.end()
     return replace(report, timings={**report.timings, "total": time.perf_counter() - start})
+
+
+def can_be_apart(request: Request) -> bytes | None:
+    """The request as it is handed to the child; None where it holds live objects that cannot be
+    handed over, or the system has no process groups (Windows)."""
+    if os.name != "posix":
+        return None
+    try:
+        return pickle.dumps(replace(request, say=silent))
+    except Exception:  # noqa: BLE001 - whatever a live object raises: it stays in this process
+        return None
 
 
 class _Child:
