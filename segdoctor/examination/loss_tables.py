@@ -8,10 +8,10 @@ from typing import Any
 from segdoctor.core.asked import LossAtShape, MetricContract, VoidTrail
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.trace import Trace
+from segdoctor.examination.void_stations import void_table
 
 Table = dict[str, Any]
 _FORMS = {"BHWC": "one-hot (B, H, W, C)", "BHW": "ids (B, H, W)", "BHW1": "ids (B, H, W, 1)"}
-_LEAK = "◀ leaks here"
 
 
 def loss_tables(trace: Trace) -> list[Table]:
@@ -129,77 +129,6 @@ def _values(trace: Trace) -> list[list[str]]:
         now = run.value if isinstance(run, LossAsRun) else None
         rows.append(["loss on your labels", told, f"now {_number(now)}"])
     return rows
-
-
-def void_table(trace: Trace) -> Table:
-    """Void from the file to the metric, and the station where it leaks."""
-    trail = trace.get("void_trail")
-    rows: list[list[str]] = []
-    if isinstance(trail, VoidTrail) and (trail.pixels or trail.on_disk):
-        if trail.on_disk is not None:
-            rows.append(["masks on disk", str(trail.label), f"{trail.on_disk:.2%} of pixels", ""])
-        if trail.truth_known:
-            rows.append(["masks of the batch", str(trail.label), f"{trail.pixels:,}", ""])
-        rows += _fed_rows(trace, trail)
-        if trail.weightless:
-            rows.append(["sample weights", "0", f"{trail.weightless:,}", ""])
-        rows += _loss_rows(trace) + _metric_rows(trace)
-        _mark_first(rows)
-    return {
-        "title": "The void trail: what becomes of pixels without a label",
-        "columns": ["station", "what stands there", "pixels", ""],
-        "rows": rows,
-        "note": "",
-    }
-
-
-def _fed_rows(trace: Trace, trail: VoidTrail) -> list[list[str]]:
-    contract = trace.get("loss_contract")
-    ignored = contract.ignores if isinstance(contract, LossContract) else ()
-    rows = []
-    for form, count in trail.as_fed.items():
-        number = form.removeprefix("class ")
-        as_class = form != number and trail.truth_known and not trail.weightless
-        leaks = as_class and int(number) not in ignored
-        rows.append(["labels as fed", form, f"{count:,}", _LEAK if leaks else ""])
-    return rows[:6]
-
-
-def _loss_rows(trace: Trace) -> list[list[str]]:
-    run = trace.get("loss_as_run")
-    if not isinstance(run, LossAsRun):
-        return []
-    if run.raises:
-        return [["loss", f"fails: {run.raises}", f"{run.void_pixels:,}", _LEAK]]
-    moved = run.void_moves_value
-    leak = _LEAK if moved else ""
-    does = f"counts void (moves by {moved:.3g})" if moved else "does not count void"
-    share = run.void_gradient_share
-    back = f"{share:.1%} of the gradient" if run.void_gradient else "exactly zero"
-    pixels = f"{run.void_pixels:,}"
-    return [
-        ["loss", does, pixels, leak],
-        ["gradient", back, pixels, _LEAK if run.void_gradient else ""],
-    ]
-
-
-def _metric_rows(trace: Trace) -> list[list[str]]:
-    metrics = trace.get("metrics")
-    rows = []
-    for metric in metrics if isinstance(metrics, tuple) else ():
-        how = metric.facts.get("void")
-        if how is not None:
-            said = {"left out": "does not count void", "counts": "counts void"}
-            leak = "" if how == "left out" else _LEAK
-            rows.append([f"metric {metric.name}", said.get(str(how), str(how)), "", leak])
-    return rows
-
-
-def _mark_first(rows: list[list[str]]) -> None:
-    """Behind the first leak the others are its consequence, but for the metrics' own."""
-    leaking = [row for row in rows if row[3] and not row[0].startswith("metric")]
-    for row in leaking[1:]:
-        row[3] = "◁ and so here"
 
 
 def metric_table(trace: Trace) -> Table:

@@ -18,6 +18,7 @@ from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.request import Request
 from segdoctor.examination.stages import Examination
 from segdoctor.examination.versions import versions
+from segdoctor.examination.void_stations import void_picture
 from segdoctor.probes.registry import PROBES, SECOND_PASS
 from segdoctor.report.report import Report
 
@@ -119,6 +120,9 @@ def measured(trace: Trace, done: Examination) -> dict[str, Any]:
     ):
         if curve:
             tables[name] = curve
+    trail = void_picture(trace)
+    if trail:
+        tables["void_trail"] = trail
     asked = [*loss_tables(trace), *training_tables.training_tables(trace)]
     if asked:
         tables["tables"] = asked

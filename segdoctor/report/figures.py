@@ -19,6 +19,7 @@ from segdoctor.report.histogram import class_shares, draw_histogram
 from segdoctor.report.pictures import class_colours, void_label
 from segdoctor.report.report import EXAMINED, Report
 from segdoctor.report.training_charts import draw_history, draw_sweep
+from segdoctor.report.void_chart import ROW, draw_void_trail
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,6 +129,14 @@ def history_figure(report: Report, theme: Theme) -> Figure:
     return figure
 
 
+def void_trail_figure(report: Report, theme: Theme) -> Figure:
+    """The void trail, from the file to the metrics."""
+    stations = report.measured["void_trail"]
+    figure = blank(_WIDTH, ROW * len(stations))
+    draw_void_trail(figure.add_subplot(), stations, theme)
+    return figure
+
+
 def sweep_figure(report: Report, theme: Theme) -> Figure:
     """The learning-rate range test."""
     figure = blank(_WIDTH, _HEIGHT)
@@ -173,6 +182,15 @@ _PLANS = (
         _has("histogram"),
         histogram_figure,
         "no masks were read",
+    ),
+    _Plan(
+        "void_trail",
+        "The void trail",
+        "What becomes of pixels without a label, from the file to the metric, on this batch.",
+        ("check",),
+        _has("void_trail"),
+        void_trail_figure,
+        "no ignore label is known, or no pixel is void",
     ),
     _Plan(
         "gradients",

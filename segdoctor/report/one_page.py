@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segdoctor.core.clean import clean
-from segdoctor.report import charts, histogram, pictures
+from segdoctor.report import charts, histogram, pictures, void_chart
 from segdoctor.report.arrangement import (
     Card,
     cards,
@@ -80,6 +80,7 @@ def _page(report: Report) -> Sheet:
         page.text(f"and {len(arranged) - _CARDS} more: {rest}", _quiet(11), most=2)
         page.space(0.14)
     _panels(page, report)
+    _void_trail(page, report)
     _examples(page, report)
     page.rule(LIGHT.grid)
     page.space(0.12)
@@ -155,6 +156,24 @@ def _panels(page: Sheet, report: Report) -> None:
         left = place * (width + 0.5) + panel.indent
         page.axes(left, width - panel.indent - 0.05, panel.tall, _guarded(panel.fill))
     page.space(max(panel.tall + panel.below for panel in found))
+
+
+def _void_trail(page: Sheet, report: Report) -> None:
+    stations = report.measured.get("void_trail")
+    if not stations:
+        return
+    page.rule(LIGHT.grid)
+    page.space(0.16)
+    page.text("The void trail", _bold(12), advance=False)
+    page.space(0.34)
+    tall = void_chart.ROW * len(stations)
+    page.axes(
+        0.0,
+        0.7 * page.inner,
+        tall,
+        _guarded(lambda a: void_chart.draw_void_trail(a, stations, LIGHT)),
+    )
+    page.space(tall + 0.16)
 
 
 def _measured_panels(report: Report) -> list[_Panel]:

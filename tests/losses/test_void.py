@@ -10,11 +10,13 @@ import pytest
 from segdoctor.core.engine import examine
 from segdoctor.core.measured import Declared, LossContract
 from segdoctor.core.trace import Trace
-from segdoctor.examination.loss_tables import void_table
+from segdoctor.examination.void_stations import void_picture, void_table
 from segdoctor.measures.labels import label_facts
 from segdoctor.measures.void_forms import forms_at, padding_of
 from segdoctor.measures.void_trail import void_trail
 from segdoctor.probes.registry import PROBES
+from segdoctor.report.figures import figures
+from segdoctor.report.report import Report
 from tests.losses.ward import encode, examined, head_of, ids
 
 CLASSES, VOID = 21, 255
@@ -110,10 +112,41 @@ def test_every_form_has_its_name() -> None:
     }
 
 
+def _report(stations: Any) -> Report:
+    return Report(
+        kind="check",
+        subject="model",
+        exit_code=0,
+        findings=(),
+        outcomes=(),
+        diagnosis=None,
+        headline="",
+        measured={"void_trail": stations},
+    )
+
+
+def test_forms_of_one_station_are_drawn_as_one() -> None:
+    x, true = scene()
+    y = np.where((true == VOID) & (np.arange(32) < 16), 0, true)
+    facts, head = label_facts(y, CLASSES, VOID), head_of(CLASSES, true.shape)
+    declared = Declared(ignore_label=VOID, num_classes=CLASSES, num_classes_declared=True)
+    trail = void_trail(x, y, true, labels=facts, head=head, declared=declared, truth_known=True)
+    drawn = void_picture(Trace({"void_trail": trail, "labels": facts, "head": head}))
+    assert [s["name"] for s in drawn] == ["masks of the batch", "labels as fed (ids)"]
+    assert drawn[1]["leak"] == "here"
+    assert drawn[1]["says"] == "class 0: 48 px, 255: 48 px"
+
+
 def test_the_trail_marks_where_it_leaks() -> None:
     trace = examined("categorical_crossentropy", form="255", void=True)
     rows = void_table(trace)["rows"]
-    assert [row[0] for row in rows] == ["labels as fed", "loss", "gradient"]
+    assert [row[0] for row in rows] == ["labels as fed (one-hot)", "loss", "gradient"]
     assert "leaks here" in rows[1][3]
+    drawn = void_picture(trace)
+    assert [station["leak"] for station in drawn] == ["", "here", "so"]
+    assert "row of 255" in drawn[0]["says"]
+    figure = next(f for f in figures(_report(drawn)) if f.slug == "void_trail")
+    assert b"<svg" in figure.light
+    assert not [f for f in figures(_report(drawn * 2)) if f.missing.startswith("drawing failed")]
     sound = examined("sparse_categorical_crossentropy", form="ids", void=True)
     assert "fails" in void_table(sound)["rows"][1][1]
