@@ -24,12 +24,14 @@ _SAME = 1e-3
 class Fed(NamedTuple):
     """How the run feeds its metric: the output's kind (``"logits"``, ``"softmax"``,
     ``"sigmoid"``), the labels' form (``"BHWC"``, ``"BHW"``, ``"BHW1"``) and how void is written:
-    ``""`` (there is none), ``"id"``, ``"zero"``, ``"255"`` or ``"weight"``."""
+    ``""`` (there is none), ``"id"``, ``"zero"``, ``"255"`` or ``"weight"``; ``flat``: the pixels
+    are one axis (H·W)."""
 
     kind: str
     form: str
     void: str = ""
     label: int = 255
+    flat: bool = False
 
 
 class Question(NamedTuple):
@@ -65,16 +67,18 @@ class _Pupil:
     values: dict[str, float | None] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def prediction(self, ids: Array, degree: float = 0.9999) -> Array:
-        kind = self.fed.kind
-        made = self.sheet.push(12 * degree, ids) if kind == "logits" else None
-        if made is None:
-            made = self.sheet.near(degree, ids)
+    def prediction(self, ids: Array, degree: float = 0.9999, true: Array | None = None) -> Array:
+        """A prediction of ``ids``; where ``true`` is another id, that one comes last of all."""
+        logits = self.fed.kind == "logits"
+        made = self.sheet.push(12 * degree, ids) if logits else self.sheet.near(degree, ids)
+        if true is not None and self.sheet.channels > 2:
+            least = self.sheet.one_hot(true) > self.sheet.one_hot(ids)
+            made[least] = -24 * degree if logits else 0.0
         return self.arrange(made) if self.arrange is not None else made
 
     def batch(self, ids: Array, said: Array, degree: float = 0.9999) -> tuple[Array, Array, None]:
         labels = self.sheet.encode(ids, self.form or self.fed.form)
-        return labels, self.prediction(said, degree), None
+        return labels, self.prediction(said, degree, ids), None
 
     def ask(
         self, name: str, *batches: tuple[Array, Array, Array | None]
@@ -88,7 +92,8 @@ class _Pupil:
 
 def metric_questions(channels: int, fed: Fed, *, name: str = "metric", seed: int = 0) -> Interview:
     """Yield the questions for one metric; the generator's return value is its contract."""
-    pupil = _Pupil(Sheet.draw(channels, SPATIAL, seed), fed)
+    spatial = (SPATIAL[0] * SPATIAL[1],) if fed.flat else SPATIAL
+    pupil = _Pupil(Sheet.draw(channels, spatial, seed), fed)
     facts: dict[str, Fact] = {}
     yield from _quality(pupil)
     arranged = ""

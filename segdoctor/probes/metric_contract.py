@@ -203,6 +203,13 @@ class AveragedWrongly(Probe):
                 "pixels as one)",
                 Evidence("two batches, one after the other", one, two),
             )
+        known = _fact(metric, "classes_it_knows")
+        if known is not None:
+            yield (
+                f"knows {known:.0f} classes only (num_classes={known:.0f}), and Keras leaves the "
+                "pixels of all others out without a word",
+                Evidence("classes that it knows", known, "output channels"),
+            )
         right = metric.values.get("two classes, right")
         lowers, raises = _fact(metric, "absent_lowers"), _fact(metric, "absent_raises")
         if lowers is not None and isnan(lowers):

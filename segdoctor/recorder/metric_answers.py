@@ -55,8 +55,6 @@ def ask_metrics(
 
 def fed_as(head: HeadFacts, labels: LabelFacts, void: int | None, weighted_void: bool) -> Fed:
     """How the run feeds its metrics."""
-    if head.class_axis % len(head.shape) != len(head.shape) - 1:
-        raise NotExaminedError("metrics of outputs with the classes first are not asked")
     kind = head.kind if head.kind in ("logits", "softmax", "sigmoid") else "softmax"
     if head.channels == 1:
         form = "BHW1" if labels.shape[-1:] == (1,) else "BHW"
@@ -75,7 +73,7 @@ def fed_as(head: HeadFacts, labels: LabelFacts, void: int | None, weighted_void:
     elif labels.void_rows:
         most = max(labels.void_rows, key=lambda name: labels.void_rows[name])
         way = _ROWS.get(most, "")
-    return Fed(kind, form, way, 255 if void is None else void)
+    return Fed(kind, form, way, 255 if void is None else void, flat=len(head.shape) == 3)
 
 
 def metric_name(metric: Any) -> str:
@@ -101,7 +99,7 @@ def _ask(
     name = metric_name(metric)
     state = [(v, v.numpy()) for v in getattr(metric, "variables", ())]
     try:
-        answer = _answering(metric, weighted, flavour)
+        answer = _answering(metric, weighted, flavour, channels_first=_channels_first(head))
     except Exception as error:  # noqa: BLE001 - a stranger's metric may raise anything
         return MetricContract(name, raises=error_line(error))
     ask: Clerk[Question] = Clerk(answer, QUESTION_LIMIT_S, TOTAL_LIMIT_S)
@@ -114,6 +112,9 @@ def _ask(
     for variable, before in state:
         variable.assign(before)
     facts = {**contract.facts, "weighted": weighted, "stateful": hasattr(metric, "update_state")}
+    known = getattr(metric, "num_classes", None)
+    if isinstance(known, int) and not hasattr(metric, "threshold") and known < head.channels:
+        facts["classes_it_knows"] = float(known)
     return replace(contract, facts=facts, seconds=time.perf_counter() - start)
 
 
@@ -132,9 +133,28 @@ def _on_batch(
     made = {"right": np.where(valid, ids, most), "background": np.full_like(ids, most)}
     for name, said in made.items():
         rows = _sure(said, head, fed.kind)
-        found[name] = ask(Question(name, ((y, rows.reshape(head.shape), weight),))).value
+        rows = rows.reshape(*_pixels(head), head.channels)
+        found[name] = ask(Question(name, ((_last(y, head), rows, weight),))).value
+    y, y_pred = _last(y, head), _last(y_pred, head)
     found["now"] = ask(Question("now", ((y, np.asarray(y_pred, np.float32), weight),))).value
     return found
+
+
+def _channels_first(head: HeadFacts) -> bool:
+    return head.class_axis % len(head.shape) != len(head.shape) - 1
+
+
+def _pixels(head: HeadFacts) -> tuple[int, ...]:
+    axis = head.class_axis % len(head.shape)
+    return head.shape[:axis] + head.shape[axis + 1 :]
+
+
+def _last(array: Any, head: HeadFacts) -> Any:
+    """Labels or output with the classes last, as all questions have them."""
+    array = np.asarray(array)
+    if not _channels_first(head) or array.ndim != len(head.shape) or array.shape[1:2] == (1,):
+        return array
+    return np.moveaxis(array, 1, -1)
 
 
 def _sure(ids: Any, head: HeadFacts, kind: str) -> Any:
@@ -146,7 +166,10 @@ def _sure(ids: Any, head: HeadFacts, kind: str) -> Any:
     return rows
 
 
-def _answering(metric: Any, weighted: bool, flavour: str) -> Callable[[Question], Answer]:
+def _answering(
+    metric: Any, weighted: bool, flavour: str, *, channels_first: bool = False
+) -> Callable[[Question], Answer]:
+    """``channels_first``: what has classes is handed over as the run has it, classes on axis 1."""
     import tensorflow as tf
 
     if flavour == "keras3":
@@ -173,6 +196,8 @@ def _answering(metric: Any, weighted: bool, flavour: str) -> Callable[[Question]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for y_true, y_pred, weight in question.batches:
+                if channels_first:
+                    y_true, y_pred = _to_first(y_true, y_pred)
                 results = holder.compute_metrics(
                     None,
                     tf.constant(y_true),
@@ -184,3 +209,9 @@ def _answering(metric: Any, weighted: bool, flavour: str) -> Callable[[Question]
         return Answer(question.name, value)
 
     return answer
+
+
+def _to_first(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    if np.ndim(y_true) == np.ndim(y_pred):
+        y_true = np.moveaxis(y_true, -1, 1)
+    return y_true, np.moveaxis(y_pred, -1, 1) if np.ndim(y_pred) > 3 else y_pred

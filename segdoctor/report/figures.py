@@ -48,7 +48,7 @@ class _Plan:
     present: Callable[[Report], bool]
     draw: Callable[[Report, Theme], Figure]
     absent: str
-    asked_for: bool = False  # left out, without a word, where nothing of it was asked for
+    asked_for: bool = False  # left out, without a word, where the run has nothing of it
 
 
 def figures(report: Report) -> tuple[Drawn, ...]:
@@ -191,6 +191,7 @@ _PLANS = (
         _has("void_trail"),
         void_trail_figure,
         "no ignore label is known, or no pixel is void",
+        asked_for=True,
     ),
     _Plan(
         "gradients",
