@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from segdoctor.core.data_facts import ShapeFacts
+
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -57,7 +59,27 @@ class HeadFacts:
     activations: tuple[HeadActivation, ...] = ()
     layers_behind: tuple[str, ...] = ()
     keeps_logits: bool = False  # the output carries Keras' way back to the logits
-    sums_to_one_over: int | None = None  # another axis over which the output sums to one
+    sums_to_one_over: tuple[int, ...] = ()  # other axes over which the output sums to one
+    path_known: bool = True  # the activations are known: by the layer graph, else by a trace
+
+
+@dataclass(frozen=True, slots=True)
+class FedMask:
+    """How the labels of one example lie in the plane; ``histogram``: value → pixels. Fractions are
+    counted in steps (of 255 where all lie within [0, 1], else of 16 to one id)."""
+
+    shape: ShapeFacts
+    histogram: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FedBar:
+    """A bar of one colour along the border of image ``example``: its share of the picture, and
+    the one id that the labels have there."""
+
+    example: int
+    share: float
+    label: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +87,8 @@ class LabelFacts:
     """The labels as fed. ``kind``: ``"ids"``, ``"onehot"``, ``"binary"`` (one channel of 0/1) or
     ``"unclear"``. ``histogram``: value → entries (at most 512 distinct values); of one-hot labels
     class → pixels of the rows that say one class. ``colours``: ``"r,g,b"`` → pixels of labels of
-    three channels that are no one-hot code. ``sums_to_one_over``: the class axis of one-hot labels
+    three channels that are no one-hot code. ``masks``: each example of ids in the plane.
+    ``sums_to_one_over``: the class axis of one-hot labels
     where it is not the last one. ``row_sums``: sum over channels → pixels (one-hot).
     ``void_rows``: form of the void rows of one-hot labels → pixels: ``"zero"``, ``"255"``,
     ``"one channel 255"``, ``"other"``."""
@@ -81,6 +104,7 @@ class LabelFacts:
     void_rows: Mapping[str, int] = field(default_factory=dict)
     sums_to_one_over: int | None = None
     colours: Mapping[str, int] = field(default_factory=dict)
+    masks: tuple[FedMask, ...] = ()
 
 
 Scale = Literal["logits", "probabilities", "either", "unknown"]

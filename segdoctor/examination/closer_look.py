@@ -19,8 +19,9 @@ from segdoctor.core.trace import Missing, Trace
 def closer_fields(
     run: Run, trace: Trace, head: HeadFacts, ids: Any, void: int | None
 ) -> dict[str, object]:
-    """``pixel_order``, ``untracked``, ``resize_convention`` and ``output_gradient_facts``, each or
-    why it is missing."""
+    """``bars_as_fed``, ``pixel_order``, ``untracked``, ``resize_convention`` and
+    ``output_gradient_facts``, each or why it is missing."""
+    from segdoctor.measures.fed_masks import fed_bars
     from segdoctor.measures.output_gradient import output_gradient_facts
     from segdoctor.recorder.pixel_order import pixel_order
     from segdoctor.recorder.resize_convention import resize_convention
@@ -30,6 +31,7 @@ def closer_fields(
     x, graph = run.batch.x, trace.get("graph")
     gradient, output = trace.get("output_gradient"), trace.get("y_train")
     fields: dict[str, object] = {
+        "bars_as_fed": fed_bars(np.asarray(x), np.asarray(ids)),
         "untracked": _told(lambda: untracked_variables(run.model, x)),
         "pixel_order": _told(lambda: pixel_order(run.model, graph))
         if isinstance(graph, GraphFacts)

@@ -166,9 +166,11 @@ def void_of(
         weight = np.asarray(batch.sample_weight)
         y = np.asarray(batch.y)
         if (weight == 0).any() and weight.size == y.size:
-            masked = np.unique(y.reshape(weight.shape)[weight == 0])
-            if masked.size == 1:
+            flat, out = y.ravel(), weight.ravel() == 0
+            masked = np.unique(flat[out])
+            # A class that counts elsewhere is none: void was written as that class, and weighted.
+            if masked.size == 1 and not (flat[~out] == masked[0]).any():
                 return int(masked[0]), "sample_weight"
-    if scan is not None and scan.void is not None:
+    if scan is not None and scan.void is not None and str(scan.void) not in scan.label_map:
         return scan.void, scan.void_declared_by or "layout"
     return None, ""

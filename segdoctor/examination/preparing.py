@@ -16,6 +16,7 @@ from segdoctor.core.trace import Missing
 from segdoctor.examination import feeding, recording, settling
 from segdoctor.examination.opening import Opened
 from segdoctor.examination.request import Request
+from segdoctor.measures.drawing import VOID
 
 STAND_IN_RATE = 1e-3
 CLEARLY_BETTER = 0.67
@@ -48,6 +49,8 @@ def prepare(
     fed = _fed(request, model, settled, scan, declared)
     batch = fed.batch if fed else None
     void, by = feeding.void_of(request, batch, scan, settled.ignores)
+    if void is None and batch is not None:
+        void, by = _left_out_by(settled.loss, model, batch)
     loss, optimizer = settled.loss, settled.optimizer
     declared = replace(
         declared,
@@ -137,9 +140,25 @@ def _fed(
     )
 
 
+def _left_out_by(loss: Any, model: Any, batch: Batch) -> tuple[int | None, str]:
+    """The usual void value of the labels to which a loss of the user's own gives no gradient."""
+    from segdoctor.recorder.layers import package_flavour
+    from segdoctor.recorder.loss_answers import ask_loss, is_of_keras
+
+    y = np.asarray(batch.y)
+    channels = model.output_shape[-1] if hasattr(model, "output_shape") else None
+    usual = [void for void in (VOID, -1) if (y == void).any()]
+    if loss is None or is_of_keras(loss) or not isinstance(channels, int) or not usual:
+        return None, ""
+    if channels > VOID or y.shape[-1] == channels:
+        return None, ""
+    contract = ask_loss(loss, channels, flavour=package_flavour(model))
+    left_out = [void for void in usual if void in contract.ignores]
+    return (left_out[0], "loss") if left_out else (None, "")
+
+
 def _stand_in(model: Any, batch: Batch, declared: Declared) -> tuple[Any, str]:
     """A right loss for the head and the labels, where the run has none that is known."""
-    from segdoctor.measures.labels import label_facts
     from segdoctor.recorder.forward import TracedForward
     from segdoctor.recorder.head import measure_head
     from segdoctor.recorder.layers import package_flavour
@@ -148,8 +167,8 @@ def _stand_in(model: Any, batch: Batch, declared: Declared) -> tuple[Any, str]:
     from segdoctor.recorder.stand_in import right_loss
 
     output = first_output(TracedForward(model, False, eager=True)(batch.x[:1]).y_pred)
-    head = measure_head(model, np.asarray(output), live_graph(model, declared.flavour))
-    labels = label_facts(batch.y, declared.num_classes, declared.ignore_label)
+    head = measure_head(model, np.asarray(output), live_graph(model, declared.flavour), batch.x)
+    labels = recording.labels_as_fed(batch.y, declared, np.asarray(output))
     return right_loss(head, labels, declared.ignore_label, package_flavour(model))
 
 

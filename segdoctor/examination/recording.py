@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,6 @@ def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
         trace = trace.having(**dict.fromkeys(_FROM_DATA, NO_DATA), **_graph_alone(run))
         return trace.having(**_optimisation(run, known, trace))
     batch = run.batch
-    labels = label_facts(batch.y, known.declared.num_classes, known.declared.ignore_label)
     say("measuring the network", None, None)
     network = record_network(
         run.model,
@@ -62,9 +62,10 @@ def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
     )
     if not known.optimizer_known:
         network["updates"] = Missing(known.why_no_optimizer, "--optimizer … --learning-rate")
+    output = _an_output(network)
+    labels = labels_as_fed(batch.y, known.declared, output)
     trace = trace.having(**network, labels=labels)
     trace = trace.having(**_optimisation(run, known, trace))
-    output = _an_output(network)
     if output is None:
         why = network.get("y_infer") or Missing("the model does not run on the batch")
         return trace.having(head=why, loss_as_run=why)
@@ -99,7 +100,8 @@ def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: La
     assert run.batch is not None
     graph = trace.get("graph")
     try:
-        head = measure_head(run.model, output, graph if isinstance(graph, GraphFacts) else None)
+        facts = graph if isinstance(graph, GraphFacts) else None
+        head = measure_head(run.model, output, facts, run.batch.x)
     except NotExaminedError as why:
         return trace.having(head=Missing(str(why)), loss_as_run=Missing(str(why)))
     trace = trace.having(head=head, input_range=_input_range(run, known))
@@ -120,6 +122,14 @@ def _an_output(network: Mapping[str, object]) -> Any:
     return None
 
 
+def labels_as_fed(y: Any, declared: Declared, output: Any = None) -> LabelFacts:
+    """The labels measured; flattened ones (B, H*W, C) are told by the output of their shape."""
+    classes = declared.num_classes
+    if classes is None and output is not None and np.shape(y)[1:] == output.shape[1:]:
+        classes = output.shape[-1]
+    return label_facts(y, classes, declared.ignore_label)
+
+
 def void_value(ignore_label: int | bool | None) -> int:
     """The id that stands for void in :func:`true_ids`; −1 where no label is void."""
     return -1 if ignore_label is None or ignore_label is False else int(ignore_label)
@@ -132,22 +142,26 @@ def true_ids(
     if batch.ids is not None:
         return np.asarray(batch.ids)
     y = np.asarray(batch.y)
-    spatial = _spatial(batch, head)
+    onehot = labels.kind == "onehot"
+    if onehot and labels.sums_to_one_over is not None:
+        y = np.moveaxis(y, labels.sums_to_one_over, -1)
     return label_ids(
         y,
-        spatial,
-        onehot=labels.kind == "onehot",
+        _spatial(y.shape[:-1] if onehot else y.shape, np.shape(batch.x)),
+        onehot=onehot,
         void=None if void_value(ignore_label) == -1 else void_value(ignore_label),
         sample_weight=batch.sample_weight,
     )
 
 
-def _spatial(batch: Batch, head: HeadFacts) -> tuple[int, int]:
-    """(H, W) of the labels: their own, else the input's where they are flattened."""
-    y, x = np.asarray(batch.y), np.asarray(batch.x)
-    if y.ndim >= 3 and y.shape[1:3] != (x.shape[1] * x.shape[2], head.channels):
-        return (int(y.shape[1]), int(y.shape[2]))
-    return (int(x.shape[1]), int(x.shape[2]))
+def _spatial(labels: tuple[int, ...], inputs: tuple[int, ...]) -> tuple[int, int]:
+    """(H, W) of label ids: their own; where they are flattened, the input's if it fits."""
+    if len(labels) >= 3 and labels[2] > 1:
+        return (labels[1], math.prod(labels[2:]))
+    pixels = math.prod(labels[1:])
+    if len(inputs) >= 3 and inputs[1] * inputs[2] == pixels:
+        return (inputs[1], inputs[2])
+    return (1, pixels)
 
 
 def _input_range(run: Run, known: Knowledge) -> InputRange | Missing:

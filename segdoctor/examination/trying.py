@@ -14,7 +14,6 @@ from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import recording
 from segdoctor.examination.again import Again
 from segdoctor.examination.request import Request
-from segdoctor.measures.labels import label_facts
 from segdoctor.recorder.forward import TracedForward
 from segdoctor.recorder.grid import logits_grid
 from segdoctor.recorder.head import measure_head
@@ -92,8 +91,8 @@ def _right_loss(run: Run, known: recording.Knowledge) -> Any:
     assert run.batch is not None
     output = np.asarray(TracedForward(run.model, False, eager=True)(run.batch.x[:1]).y_pred)
     # With the graph: the output of an untrained net may lie within [0, 1] by chance.
-    head = measure_head(run.model, output, live_graph(run.model, run.flavour))
-    labels = label_facts(run.batch.y, known.declared.num_classes, known.declared.ignore_label)
+    head = measure_head(run.model, output, live_graph(run.model, run.flavour), run.batch.x)
+    labels = recording.labels_as_fed(run.batch.y, known.declared, output)
     loss, _ = right_loss(head, labels, known.declared.ignore_label, package_flavour(run.model))
     return loss
 

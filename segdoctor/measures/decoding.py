@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_SMALL = 1e-3
+
 IntArray = npt.NDArray[np.integer[Any]]
 
 
@@ -42,8 +44,9 @@ def label_ids(
 ) -> IntArray:
     """Class ids (B, H, W) with void that labels as fed stand for.
 
-    One-hot rows that do not say exactly one class (all zero, all 255, 255 in one channel) are
-    void, as are pixels whose sample weight is zero. Without a declared ``void``, −1 stands for it.
+    One-hot rows that say no class (all equal, 255 in one channel) are void, as are pixels
+    whose sample weight is zero; rows that say several (multi-label, mixup) stand for the first of
+    the largest. Without a declared ``void``, −1 stands for it.
     """
     batch = y.shape[0]
     shape = (batch, *spatial)
@@ -51,7 +54,7 @@ def label_ids(
     if onehot:
         rows = np.asarray(y, np.float32).reshape(*shape, y.shape[-1])
         ids = rows.argmax(-1)
-        ids = np.where(_says_one_class(rows), ids, mark)
+        ids = np.where(_says_a_class(rows), ids, mark)
     else:
         ids = np.rint(np.asarray(y, np.float64)).astype(np.int64).reshape(shape)
     if sample_weight is not None and np.size(sample_weight) == ids.size:
@@ -59,8 +62,7 @@ def label_ids(
     return np.asarray(ids)
 
 
-def _says_one_class(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """One-hot or label-smoothed rows: within [0, 1], and one entry clearly above the rest."""
-    top = rows.max(-1)
-    single = (rows == top[..., None]).sum(-1) == 1
-    return np.asarray((top > 0) & (top <= 1) & (rows.min(-1) >= 0) & single)
+def _says_a_class(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Rows within [0, 1] that favour something: one-hot, label-smoothed, multi-label."""
+    top, low = rows.max(-1), rows.min(-1)
+    return np.asarray((top > low) & (top <= 1 + _SMALL) & (low >= 0))

@@ -46,7 +46,7 @@ _CHANGES_NOTHING = frozenset({"Identity", "ActivityRegularization", "Masking"})
 class HeadPath:
     """``activations`` from the features to the output; ``layers_behind`` the last softmax or
     sigmoid; ``scores`` the layer with weights that the walk ended at; ``complete`` is False where
-    the graph is unknown or an unknown layer ended the walk."""
+    the graph is unknown, an unknown layer ended the walk or a Lambda lies on it."""
 
     activations: tuple[HeadActivation, ...] = ()
     layers_behind: tuple[str, ...] = ()
@@ -60,17 +60,21 @@ def head_path(graph: GraphFacts | None) -> HeadPath:
         return HeadPath()
     activations: list[HeadActivation] = []
     behind: list[str] = []
-    normalised = False
+    normalised = opaque = False
     for layer in _backwards(graph, graph.outputs[0]):
         activation = _activation(layer)
         if activation is not None:
             activations.insert(0, activation)
             normalised = normalised or activation.activation in NORMALISING
+        opaque = opaque or layer.class_name == "Lambda"
         passed = layer.class_name in _PASSED or _operation(layer) is not None
         if not passed:
             known = layer.module is None or layer.module.split(".")[0] in ("keras", "tf_keras")
             return HeadPath(
-                tuple(activations), tuple(behind) if normalised else (), layer, complete=known
+                tuple(activations),
+                tuple(behind) if normalised else (),
+                layer,
+                complete=known and not opaque,
             )
         linear = layer.class_name == "Activation" and activation is None
         if not (normalised or linear or layer.class_name in _CHANGES_NOTHING):

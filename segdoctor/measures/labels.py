@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdoctor.core.measured import LabelFacts
+from segdoctor.core.measured import FedMask, LabelFacts
+from segdoctor.measures.fed_masks import fed_masks
 
 _MOST_VALUES = 512
 _MOST_SUMS = 64
@@ -60,6 +61,7 @@ def label_facts(
         fractional=fractional,
         not_finite=not_finite,
         colours=colours,
+        masks=() if kind == "unclear" else fed_masks(y),
     )
 
 
@@ -174,8 +176,15 @@ def _onehot_facts(y: NDArray[Any], axis: int, ignore_label: int | bool | None) -
         not_finite=not_finite,
         row_sums=sums,
         void_rows={form: count for form, count in void_rows.items() if count},
+        masks=_planes(y, axis, np.where(void, -1, rows.argmax(axis=-1))) if finite.all() else (),
         sums_to_one_over=axis if axis != y.ndim - 1 else None,
     )
+
+
+def _planes(y: NDArray[Any], axis: int, ids: NDArray[np.integer]) -> tuple[FedMask, ...]:
+    """The masks that one-hot labels say."""
+    shape = y.shape[:axis] + y.shape[axis + 1 :]
+    return fed_masks(ids.reshape(shape)) if len(shape) == 3 else ()
 
 
 def _colours(y: NDArray[Any], most: int = 256) -> Mapping[str, int]:

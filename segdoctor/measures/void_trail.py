@@ -38,12 +38,15 @@ def void_trail(
     Returns
     -------
     VoidTrail or None
-        None where no label is void, or the labels have other pixels than the masks.
+        None where no label is void and no row or weight says so, or the labels have other pixels
+        than the masks.
     """
-    if declared.ignore_label is None or declared.ignore_label is False:
+    if declared.ignore_label is False:
         return None
-    void = int(declared.ignore_label)
+    void = -1 if declared.ignore_label is None else int(declared.ignore_label)
     where = ids == void
+    if declared.ignore_label is None and not where.any():
+        return None
     onehot = labels.kind == "onehot"
     axis = -1 if labels.sums_to_one_over is None else labels.sums_to_one_over
     pixels = y.size // y.shape[axis] if onehot else y.size

@@ -62,4 +62,5 @@ class LabelPrecisionLost(Probe):
                 Evidence("least value", min(labels.histogram, default=0.0), 0.0),
             ),
             Fix("Keep the ids as int32.", "y = tf.cast(mask, tf.int32)   # before any arithmetic"),
+            "error" if negative else None,  # the ids are lost already
         )

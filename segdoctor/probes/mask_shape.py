@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import MaskFacts, ScanFacts, ShapeFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.measured import Declared, FedMask, HeadFacts, LabelFacts
 from segdoctor.core.probe import NotExaminedError, Probe
+from segdoctor.probes.label_values import AS_FED
 
 _JPEG = "JPEG"
 _SPECKLE_VALUES = 5  # different values that speckles of a lossy code have at least
+NO_PLANE = "the labels as fed do not lie in a plane"
 _NO_SHAPES = "no mask of the sample could be decoded"
 
 
 def _disturbed(
-    scan: ScanFacts, ramps: float, speckles: float, fewest: int
+    shapes: Iterable[ShapeFacts], ramps: float, speckles: float, fewest: int
 ) -> tuple[list[ShapeFacts], float]:
-    """``(masks of the sample that are full of ramps or speckles, the speckles' part of both)``.
+    """``(masks that are full of ramps or speckles, the speckles' part of both)``.
 
-    Masks stored as JPEG are left out. Speckles of few values are drawn: gaps of one pixel between
-    two legs of a chair.
+    Speckles of few values are drawn: gaps of one pixel between two legs of a chair.
     """
-    jpeg = {mask.path for mask in scan.masks if mask.mode.endswith(_JPEG)}
     found = []
-    for shape in scan.shapes:
+    for shape in shapes:
         ramped = shape.ramps >= max(fewest, ramps * (shape.ramps + shape.edges))
         changes = shape.edges + shape.ramps + shape.speckles
         speckled = (
             shape.speckles >= max(fewest, speckles * changes)
             and shape.speckle_values >= _SPECKLE_VALUES
         )
-        if (ramped or speckled) and shape.path not in jpeg:
+        if ramped or speckled:
             found.append(shape)
     dots = sum(shape.speckles for shape in found)
     return found, dots / max(dots + sum(shape.ramps for shape in found), 1)
+
+
+def _not_jpeg(scan: ScanFacts) -> list[ShapeFacts]:
+    """Masks of the sample, those stored as JPEG aside."""
+    jpeg = {mask.path for mask in scan.masks if mask.mode.endswith(_JPEG)}
+    return [shape for shape in scan.shapes if shape.path not in jpeg]
+
+
+def _fed_apart(labels: LabelFacts | None, declared: Declared | None) -> tuple[FedMask, ...]:
+    """Labels as fed that were not made of the masks on disk by segdoctor itself."""
+    if labels is None or (declared is not None and declared.source == "folder"):
+        return ()
+    return labels.masks
 
 
 def _examples(values: dict[str, MaskFacts], paths: list[str], most: int) -> Iterator[Evidence]:
@@ -54,9 +68,10 @@ class InterpolatedLabels(Probe):
 
     code = "LBL006"
     how = (
-        "Follows every row and column of the masks in the sample. Where two regions meet, a drawn "
-        "mask jumps from one id to the other; a smoothed one goes there over pixels whose value "
-        "lies strictly between those of their neighbours. Their share of all borders is compared."
+        "Follows every row and column of the masks in the sample, or of the labels as fed. Where "
+        "two regions meet, a drawn mask jumps from one id to the other; a smoothed one goes there "
+        "over pixels whose value lies strictly between those of their neighbours. Their share of "
+        "all borders is compared."
     )
     why = (
         "Halfway between class 0 and class 15 lies class 7: bilinear and bicubic resizing invent "
@@ -67,7 +82,8 @@ class InterpolatedLabels(Probe):
     )
     fine = (
         "A thin object whose id lies between those of its neighbours is sound: it is not at every "
-        "border. Masks of two neighbouring ids, 0 and 1, cannot show it on disk."
+        "border. Masks of two neighbouring ids, 0 and 1, cannot show it on disk. Soft targets of "
+        "one channel are a warning."
     )
     sources = (
         "tensorflow/docs#2159; divamgupta/image-segmentation-keras#11; milesial/Pytorch-UNet#311"
@@ -87,11 +103,57 @@ class InterpolatedLabels(Probe):
     )
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
-    def examine(self, scan: ScanFacts) -> Iterator[Finding]:
-        if not scan.shapes:
-            raise NotExaminedError(_NO_SHAPES)
+    def examine(
+        self,
+        scan: ScanFacts | None = None,
+        labels: LabelFacts | None = None,
+        declared: Declared | None = None,
+        head: HeadFacts | None = None,
+    ) -> Iterator[Finding]:
+        fed = _fed_apart(labels, declared)
+        if scan is not None and scan.shapes:
+            yield from self._on_disk(scan)
+        elif labels is not None and fed:
+            yield from self._as_fed(labels, fed, head)
+        else:
+            raise NotExaminedError(_NO_SHAPES if labels is None else NO_PLANE)
+
+    def _as_fed(
+        self, labels: LabelFacts, fed: tuple[FedMask, ...], head: HeadFacts | None
+    ) -> Iterator[Finding]:
+        shapes = [mask.shape for mask in fed]
+        smooth, part = _disturbed(shapes, self.share, self.speckle_share, self.fewest)
+        if not smooth or part >= self.lossy or 2 * len(smooth) < len(fed):
+            return
+        ramps = sum(shape.ramps for shape in smooth)
+        share = ramps / (ramps + sum(shape.edges for shape in smooth))
+        top = max(labels.histogram, default=0.0)
+        soft = head is not None and head.channels == 1 and top <= 1
+        between = "fractions" if labels.fractional else "ids"
+        effect = (
+            "with one output channel a loss of probabilities takes them, but the borders blur"
+            if soft
+            else "a loss takes them for classes"
+        )
+        yield self.finding(
+            f"The labels as fed were smoothed in {len(smooth)} of {len(fed)} examples: {share:.0%} "
+            f"of their borders run over {between} that lie between the two regions and that no "
+            f"one drew; {effect}.",
+            (
+                Evidence("borders that are ramps", round(share, 4), self.share, "share"),
+                Evidence("entries that are no whole id", labels.fractional, 0),
+                Evidence("different values", len(labels.histogram), None, "", AS_FED),
+            ),
+            Fix(
+                "Resize masks with the nearest neighbour, in every step of the pipeline.",
+                'mask = tf.image.resize(mask, size, method="nearest")   # never bilinear',
+            ),
+            "warning" if soft else None,
+        )
+
+    def _on_disk(self, scan: ScanFacts) -> Iterator[Finding]:
         masks = {mask.path: mask for mask in scan.masks}
-        smooth, part = _disturbed(scan, self.share, self.speckle_share, self.fewest)
+        smooth, part = _disturbed(_not_jpeg(scan), self.share, self.speckle_share, self.fewest)
         if not smooth or part >= self.lossy:
             return
         ramps = sum(shape.ramps for shape in smooth)
@@ -153,16 +215,46 @@ class LossyMasks(Probe):
     )
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
-    def examine(self, scan: ScanFacts) -> Iterator[Finding]:
-        if not scan.masks:
-            raise NotExaminedError("no mask could be read")
+    def examine(
+        self,
+        scan: ScanFacts | None = None,
+        labels: LabelFacts | None = None,
+        declared: Declared | None = None,
+    ) -> Iterator[Finding]:
+        fed = _fed_apart(labels, declared)
+        if scan is not None and scan.masks:
+            yield from self._on_disk(scan)
+        elif labels is not None and fed:
+            yield from self._as_fed(labels, fed)
+        else:
+            raise NotExaminedError("no mask could be read" if labels is None else NO_PLANE)
+
+    def _as_fed(self, labels: LabelFacts, fed: tuple[FedMask, ...]) -> Iterator[Finding]:
+        shapes = [mask.shape for mask in fed]
+        disturbed, part = _disturbed(shapes, self.ramp_share, self.share, self.fewest)
+        if part < self.lossy or 2 * len(disturbed) < len(fed):
+            return
+        yield self.finding(
+            f"The labels of {len(disturbed)} of {len(fed)} examples as fed bear the speckles of a "
+            f"lossy code: {len(labels.histogram)} different values, most of which no one drew.",
+            (
+                Evidence("lossy masks", len(disturbed), 0, "masks", AS_FED),
+                Evidence("different values", len(labels.histogram), None, "", AS_FED),
+            ),
+            Fix(
+                "Export the masks again as PNG from where they were drawn.",
+                'Image.fromarray(ids.astype(np.uint8)).save("mask.png")   # never .jpg',
+            ),
+        )
+
+    def _on_disk(self, scan: ScanFacts) -> Iterator[Finding]:
         masks = {mask.path: mask for mask in scan.masks}
         jpeg = [
             mask.path
             for mask in scan.masks
             if mask.mode.endswith(_JPEG) and len(mask.histogram or mask.colours) > self.most_values
         ]
-        disturbed, part = _disturbed(scan, self.ramp_share, self.share, self.fewest)
+        disturbed, part = _disturbed(_not_jpeg(scan), self.ramp_share, self.share, self.fewest)
         speckled = [shape.path for shape in disturbed] if part >= self.lossy else []
         paths = jpeg + speckled
         if not paths:

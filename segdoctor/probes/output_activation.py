@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
-from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.probe import NotExaminedError, Probe
 
 NORMALISING = ("softmax", "sigmoid", "hard_sigmoid", "log_softmax")
 RECTIFIED = ("relu", "relu6", "tanh", "hard_tanh", "softplus", "softsign", "clip")
 
-_UNKNOWN_GRAPH = "the layers that lead to the output are not known (a subclassed model)"
+_UNKNOWN_GRAPH = "what leads to the output is not known: no layer graph, and no trace of it"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,10 @@ class ActivationAppliedTwice(Probe):
     """OUT003: the graph itself has softmax or sigmoid twice."""
 
     code = "OUT003"
-    how = "The layer graph is walked back from the output to the layer that makes the scores."
+    how = (
+        "The layer graph (of subclassed models and Lambda layers: a trace of the forward pass) is "
+        "walked back from the output to what makes the scores."
+    )
     why = (
         "Softmax of a softmax lies between 1/(e+C-1) and e/(e+C-1): with 21 classes no probability "
         "can exceed 0.12, so the loss cannot fall below 2.12, whatever the loss expects."
@@ -30,8 +33,8 @@ class ActivationAppliedTwice(Probe):
     fine = "A softmax in an attention block, with a convolution behind it."
     sources = "FAULTS OUT-02, OUT-10"
 
-    def examine(self, head: HeadFacts, graph: GraphFacts | None = None) -> Iterator[Finding]:
-        if graph is None or (graph.kind == "subclassed" and not head.activations):
+    def examine(self, head: HeadFacts) -> Iterator[Finding]:
+        if not (head.path_known or head.activations):
             raise NotExaminedError(_UNKNOWN_GRAPH)
         twice = [a for a in head.activations if a.activation in NORMALISING]
         if len(twice) < 2:
@@ -102,7 +105,7 @@ class SoftmaxOverWrongAxis(Probe):
     """OUT006: rows, columns, pixels or images compete, not classes."""
 
     code = "OUT006"
-    how = "The output is not negative and sums to one over another axis than that of the classes."
+    how = "The output is not negative and sums to one over other axes than that of the classes."
     why = (
         "The pixels of a row (or the images of a batch) then share one unit of probability among "
         "them: no pixel can be sure of its class, and the loss stays on a plateau."
@@ -112,16 +115,18 @@ class SoftmaxOverWrongAxis(Probe):
     sources = "MrGiovanni/ModelsGenesis#8"
 
     def examine(self, head: HeadFacts) -> Iterator[Finding]:
-        axis = head.sums_to_one_over
-        if axis is None:
+        axes = head.sums_to_one_over
+        if not axes:
             return
+        told = ", ".join(str(axis) for axis in axes)
+        length = math.prod(head.shape[axis] for axis in axes)
         yield self.finding(
-            f"The output of shape {head.shape} sums to one over axis {axis} (length "
-            f"{head.shape[axis]}), not over the classes on axis {head.class_axis} "
+            f"The output of shape {head.shape} sums to one over axis {told} (length "
+            f"{length}), not over the classes on axis {head.class_axis} "
             f"({head.channels} channels).",
             (
                 Evidence("largest |sum over classes - 1|", head.channel_sum_error, 0.01),
-                Evidence("axis that sums to one", axis, head.class_axis),
+                Evidence("axis that sums to one", told, str(head.class_axis)),
             ),
             Fix(
                 "Normalise over the classes.",
@@ -152,11 +157,10 @@ class RectifiedLogits(Probe):
     def examine(
         self,
         head: HeadFacts,
-        graph: GraphFacts | None = None,
         declared: Declared | None = None,
         loss_contract: LossContract | None = None,
     ) -> Iterator[Finding]:
-        if graph is None or (graph.kind == "subclassed" and not head.activations):
+        if not (head.path_known or head.activations):
             raise NotExaminedError(_UNKNOWN_GRAPH)
         cut = [a for a in head.activations if a.activation in RECTIFIED]
         name = loss_contract.name.lower() if loss_contract is not None else ""

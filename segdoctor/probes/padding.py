@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from segdoctor.core.asked import VoidTrail
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, LossContract
+from segdoctor.core.measured import Declared, FedBar, LabelFacts, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.void_as_class import NO_FOLDER, either, padded
+from segdoctor.probes.void_rings import labelled_bars
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,19 @@ class PaddingLabelled(Probe):
         declared: Declared | None = None,
         void_trail: VoidTrail | None = None,
         loss_contract: LossContract | None = None,
+        labels: LabelFacts | None = None,
+        bars_as_fed: tuple[FedBar, ...] | None = None,
     ) -> Iterator[Finding]:
         def as_fed() -> Iterator[Finding]:
             for told in padded(declared, void_trail, loss_contract):
                 yield self.finding(*told)
 
-        yield from either(lambda: self._on_disk(scan, declared), as_fed)
+        def bars() -> Iterator[Finding]:
+            found = labelled_bars(bars_as_fed, labels, declared, self.share, self.fewest)
+            for told, label in found:
+                yield self.finding(*told, "warning" if label == 0 else None)
+
+        yield from either(lambda: self._on_disk(scan, declared), as_fed, bars)
 
     def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
         if scan is None or not scan.pixels:

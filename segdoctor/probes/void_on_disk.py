@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from segdoctor.core.asked import VoidTrail
 from segdoctor.core.data_facts import MaskFacts, ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.void_as_class import NO_FOLDER, either, extra, folded
+from segdoctor.probes.void_rings import extra_ring, folded_ring
 
 _VOC_NAME = re.compile(r"^(?:.*/)?(?:2007|2008|2009|2010|2011)_\d{6}$")
 _USUAL = (255, -1)
@@ -115,12 +116,18 @@ class VoidFolded(Probe):
         void_trail: VoidTrail | None = None,
         loss_contract: LossContract | None = None,
         loss_as_run: LossAsRun | None = None,
+        labels: LabelFacts | None = None,
+        head: HeadFacts | None = None,
     ) -> Iterator[Finding]:
         def as_fed() -> Iterator[Finding]:
             for told in folded(declared, void_trail, loss_contract, loss_as_run):
                 yield self.finding(*told)
 
-        yield from either(lambda: self._on_disk(scan, declared), as_fed)
+        def rings() -> Iterator[Finding]:
+            for told in folded_ring(labels, declared, head, self.core, self.part):
+                yield self.finding(*told)
+
+        yield from either(lambda: self._on_disk(scan, declared), as_fed, rings)
 
     def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
         if scan is None or not scan.shapes:
@@ -193,12 +200,17 @@ class VoidAsClass(Probe):
         void_trail: VoidTrail | None = None,
         loss_contract: LossContract | None = None,
         head: HeadFacts | None = None,
+        labels: LabelFacts | None = None,
     ) -> Iterator[Finding]:
         def as_fed() -> Iterator[Finding]:
             for told in extra(declared, void_trail, loss_contract, head):
                 yield self.finding(*told)
 
-        yield from either(lambda: self._on_disk(scan, declared), as_fed)
+        def rings() -> Iterator[Finding]:
+            for told in extra_ring(labels, declared, head, self.core, self.part):
+                yield self.finding(*told)
+
+        yield from either(lambda: self._on_disk(scan, declared), as_fed, rings)
 
     def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
         if scan is None or not scan.shapes:

@@ -50,7 +50,7 @@ def cutting_operations(model: Any, x: Any, variables: Iterable[Any]) -> object:
     for op in _ends(graph.outputs):
         root = _root(op)
         if wanted & _behind(root) or (root is not op and wanted & _behind(op)):
-            found.append(CutOperation(root.type, _layer_of(root.name, model), root.name))
+            found.append(CutOperation(root.type, layer_of(root.name, model), root.name))
     return tuple(dict.fromkeys(found))[:_MOST]
 
 
@@ -115,7 +115,7 @@ def _behind(op: Any) -> set[str]:
     return names
 
 
-def _layer_of(name: str, model: Any) -> str:
+def layer_of(name: str, model: Any) -> str:
     """The layer that an operation's name scope speaks of: the last part that is a layer's name."""
     from segdoctor.recorder.layers import walk
 

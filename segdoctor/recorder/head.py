@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from segdoctor.core.measured import HeadFacts
 from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.measures.head_path import HeadPath, head_path
+from segdoctor.recorder.traced_head import traced_path
 
 SUM_TOLERANCE = 1e-2
 """Largest distance of a sum of probabilities from 1 (half precision has three digits)."""
@@ -18,7 +20,9 @@ SUM_TOLERANCE = 1e-2
 _BELOW_ZERO = 1e-6
 
 
-def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> HeadFacts:
+def measure_head(
+    model: Any, y_pred: Any, graph: GraphFacts | None = None, x: Any = None
+) -> HeadFacts:
     """What the output is: logits, softmax, sigmoid, constant, or unknown where it is not finite.
 
     Parameters
@@ -31,7 +35,9 @@ def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> He
         back to the logits (as :class:`~segdoctor.recorder.forward.TracedForward` gives it) is
         told from one that does not.
     graph : GraphFacts, optional
-        None or a subclassed model: only the array is evidence.
+    x : the model's input for at least one example, optional
+        Where the layers do not tell what leads to the output, the forward pass is traced with it.
+        Without both, only the array is evidence.
 
     Raises
     ------
@@ -45,6 +51,9 @@ def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> He
     if output.ndim < 2 or not output.size:
         raise NotExaminedError(f"the output of shape {output.shape} has no class axis")
     path = head_path(graph)
+    if not path.complete and x is not None:
+        traced = traced_path(model, x)
+        path = traced if traced.complete else path
     axis = _class_axis(output, path)
     probabilities = float(output.min()) >= -_BELOW_ZERO
     error = _sum_error(output, axis)
@@ -60,7 +69,8 @@ def measure_head(model: Any, y_pred: Any, graph: GraphFacts | None = None) -> He
         activations=path.activations,
         layers_behind=path.layers_behind,
         keeps_logits=hasattr(y_pred, "_keras_logits"),
-        sums_to_one_over=_other_axis(output, axis, error) if probabilities else None,
+        sums_to_one_over=_other_axes(output, axis, error) if probabilities else (),
+        path_known=path.complete,
     )
 
 
@@ -71,7 +81,7 @@ def _class_axis(output: NDArray[np.float32], path: HeadPath) -> int:
     return 1 if first and not moved and output.ndim == 4 else output.ndim - 1
 
 
-def _sum_error(output: NDArray[np.float32], axis: int) -> float:
+def _sum_error(output: NDArray[np.float32], axis: int | tuple[int, ...]) -> float:
     return float(np.max(np.abs(output.sum(axis=axis, dtype=np.float64) - 1.0), initial=0.0))
 
 
@@ -93,14 +103,17 @@ def _kind(output: NDArray[np.float32], axis: int, error: float, path: HeadPath) 
     return "logits" if path.complete else "sigmoid"
 
 
-def _other_axis(output: NDArray[np.float32], axis: int, error: float) -> int | None:
-    """Another axis over which everything sums to one, where the class axis does not."""
+def _other_axes(output: NDArray[np.float32], axis: int, error: float) -> tuple[int, ...]:
+    """Other axes over which everything sums to one, where the class axis does not: one axis, or
+    several that were flattened into one."""
     if error <= SUM_TOLERANCE:
-        return None
-    for other in range(output.ndim):
-        if other != axis and output.shape[other] > 1 and _sum_error(output, other) <= SUM_TOLERANCE:
-            return other
-    return None
+        return ()
+    longer = [a for a in range(output.ndim) if output.shape[a] > 1]
+    for count in range(1, len(longer) + 1):
+        for axes in combinations(longer, count):
+            if axes != (axis,) and _sum_error(output, axes) <= SUM_TOLERANCE:
+                return axes
+    return ()
 
 
 def _dtype(y_pred: Any) -> str:

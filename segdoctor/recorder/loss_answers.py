@@ -106,7 +106,7 @@ def ask_loss(
     facts = dict(contract.facts) | {"seconds": seconds, "pixel_axes": layout.pixel_axes}
     if hasattr(loss, "update_state") and hasattr(loss, "result"):
         facts["metric_object"] = True
-    if _is_of_keras(loss):
+    if is_of_keras(loss):
         facts["stock"] = True
     if (contract.forms or contract.raises) and not ask.stuck:
         sheet = Sheet.draw(channels, seed=0, **drawn)
@@ -144,7 +144,7 @@ def single(loss: Any) -> Any:
     return loss
 
 
-def _is_of_keras(loss: Any) -> bool:
+def is_of_keras(loss: Any) -> bool:
     """Whether the loss is one of Keras' own: a name, a function, an object."""
     if isinstance(loss, str):
         return True

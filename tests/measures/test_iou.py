@@ -87,3 +87,8 @@ def test_labels_of_every_form_say_the_same() -> None:
     plain = np.where(ids == 255, 0, ids)[..., None]
     found = label_ids(plain, (2, 2), onehot=False, void=255, sample_weight=weight)
     assert (found == ids).all()
+
+
+def test_rows_that_say_several_classes_are_no_void() -> None:
+    rows = np.array([[[[0, 1, 1.0], [0.5, 0.5, 0]], [[0, 0, 0], [0, 0, 1]]]])
+    assert label_ids(rows, (2, 2), onehot=True, void=None).tolist() == [[[1, 0], [-1, 2]]]

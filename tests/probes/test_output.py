@@ -177,10 +177,8 @@ def test_two_activations() -> None:
     assert run(ActivationAppliedTwice(), head=head("softmax", 3, "relu", "softmax")).status == (
         "clear"
     )
-    unknown = GraphFacts(kind="subclassed", layers=())
-    assert run(ActivationAppliedTwice(), head=head("softmax"), graph=unknown).status == (
-        "not examined"
-    )
+    unknown = head("softmax", path_known=False)
+    assert run(ActivationAppliedTwice(), head=unknown).status == "not examined"
 
 
 def test_softmax_over_one_channel() -> None:
@@ -210,9 +208,11 @@ def test_sigmoids_and_exclusive_losses() -> None:
 
 
 def test_softmax_over_another_axis() -> None:
-    wrong = head("sigmoid", 21, "softmax", sums_to_one_over=2)
+    wrong = head("sigmoid", 21, "softmax", sums_to_one_over=(2,))
     (found,) = run(SoftmaxOverWrongAxis(), head=wrong).findings
     assert "axis 2" in found.message
+    flattened = head("sigmoid", 21, "softmax", sums_to_one_over=(1, 2, 3))
+    assert "axis 1, 2, 3" in run(SoftmaxOverWrongAxis(), head=flattened).findings[0].message
     assert run(SoftmaxOverWrongAxis(), head=head("softmax")).status == "clear"
 
 

@@ -440,7 +440,7 @@ def test_the_head() -> None:
     one = measure_head(net(channels=1), np.ones((2, 8, 8, 1), np.float32))
     assert one.kind == "constant"
     rows = np.full((2, 8, 8, 3), 1 / 8, np.float32)
-    assert measure_head(None, rows).sums_to_one_over == 1
+    assert measure_head(None, rows).sums_to_one_over == (1,)
     assert measure_head(None, np.full((2, 8, 8, 3), np.nan)).kind == "unknown"
     with pytest.raises(NotExaminedError, match="2 outputs"):
         measure_head(None, [rows, rows])

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
-from segdoctor.core.data_facts import Pair, PixelFacts, ShapeFacts
+from segdoctor.core.data_facts import Pair, PixelFacts
 from segdoctor.measures.bars import bar_mask
 from segdoctor.measures.edges import GRID
-from segdoctor.measures.mask_shape import mask_shape
 from segdoctor.measures.pairing import SmallPair
 
 _HASH = 16  # side of the difference hash: 256 bits
@@ -89,19 +88,4 @@ def picture_facts(
         hash=hash_of(picture.small),
         bar=0.0 if bars is None else round(float(bars.mean()), 4),
         bar_label=label,
-    )
-
-
-def shape_facts(path: str, ids: NDArray[np.integer]) -> ShapeFacts:
-    """How the ids of a mask lie."""
-    shape = mask_shape(ids)
-    return ShapeFacts(
-        path,
-        shape.edges,
-        shape.ramps,
-        shape.speckles,
-        shape.core,
-        shape.borders,
-        shape.touches,
-        shape.speckle_values,
     )

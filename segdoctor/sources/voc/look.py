@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, ImageFacts, MaskFacts, Pair
-from segdoctor.sources.voc.close_look import Picture, picture_facts, shape_facts, small_pair
+from segdoctor.measures.fed_masks import shape_facts
+from segdoctor.sources.voc.close_look import Picture, picture_facts, small_pair
 from segdoctor.sources.voc.image_file import UnreadableError, opened_image, orientation_of
 from segdoctor.sources.voc.mask_file import look_at_mask, read_mask
 from segdoctor.sources.voc.quick_file import quick_open, read_part
