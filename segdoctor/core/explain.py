@@ -59,6 +59,14 @@ STOPS_ALL = ("MDL002", "MDL004")
 
 _SYMPTOMS_OF_A_PART = ("TRIAL001", "TRIAL003", *_PART_LEADERS)
 _NAMES_NO_PART = ("TRIAL", "DATA", "HIST", "MET")
+_AS_FED = ("DATA004", "DATA007", "DATA008", "DATA010", "DATA014", "DATA015", "DATA016")
+_FAMILIES_OF = {
+    "TRIAL004": ("MDL", "BN", "OUT", "GRAD", *_AS_FED),
+    "TRIAL005": ("LBL", "IGN", *_AS_FED),
+    "TRIAL006": ("LOSS", "IGN", "OUT", "LBL", "GRAD"),
+    "TRIAL007": ("OPT", "GRAD"),
+}
+"""Which findings may be the fault that an exchange showed: their codes or families."""
 
 _FAMILY_ORDER = ("MDL", "LBL", "OUT", "LOSS", "IGN", "DATA", "BN", "GRAD", "OPT", "MET", "HIST")
 
@@ -116,17 +124,27 @@ def explained(
 
 
 def _named_part(finding: Finding, told: tuple[Finding, ...]) -> str | None:
-    """The finding that names the part to blame, where ``finding`` is what the trial showed of it:
-    first one whose fix was decisive, else an error that the trial did not refute."""
+    """The finding that names the fault of which the trial showed ``finding``: an error that the
+    trial did not refute, first one whose fix was decisive.
+
+    An exchange is made with the fixes applied. What it blames is none of those: the run did not
+    learn although their evidence was gone.
+    """
     if finding.code not in _SYMPTOMS_OF_A_PART:
         return None
+    named = _FAMILIES_OF.get(finding.code)
     parts = [
         other
         for other in told
         if other.severity == "error"
         and other.because_of is None
-        and CATALOGUE[other.code].family not in _NAMES_NO_PART
+        and (
+            other.code.startswith(named)
+            if named
+            else CATALOGUE[other.code].family not in _NAMES_NO_PART
+        )
         and (other.verdict is None or other.verdict.status != "refuted")
+        and not (named and other.verdict and other.verdict.effect == "removes the evidence")
     ]
     parts.sort(key=importance)
     return parts[0].code if parts else None

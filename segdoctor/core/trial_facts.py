@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 AS_IT_IS = "as it is"
 WITH_FIXES = "with the fixes"
 CONTROL = "control: right loss, Adam"
-LOSS_EXCHANGED = "loss exchanged"
-OPTIMIZER_EXCHANGED = "optimizer exchanged"
+DRAWN_AGAIN = "drawn again at every step"
+
+
+def exchanged_name(parts: Sequence[str]) -> str:
+    """How a run with these parts exchanged is called."""
+    if len(parts) == 4:
+        return "all parts exchanged"
+    return " and ".join(", ".join(parts).rsplit(", ", 1)) + " exchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,8 @@ class TrialRun:
     left out, with BN on batch statistics and in inference mode with recalibrated statistics.
     ``ceiling`` is the best that the grid of the logits allows; ``constant`` that of the best
     constant predictor. ``curve`` holds ``(step, loss, miou_training or None)``.
+    ``exchanged`` names the parts that known-good ones stood in for: ``"model"``, ``"data"``,
+    ``"loss"``, ``"optimizer"``.
     """
 
     name: str
@@ -37,6 +45,7 @@ class TrialRun:
     per_class: Mapping[int, float] = field(default_factory=dict)
     curve: tuple[tuple[int, float, float | None], ...] = ()
     note: str = ""
+    exchanged: tuple[str, ...] = ()
     predicted: int | None = None
 
 

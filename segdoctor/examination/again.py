@@ -15,8 +15,8 @@ from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing
 from segdoctor.examination import recording, verdict
 from segdoctor.probes.registry import PROBES
+from segdoctor.trial.clinic import Clinic
 from segdoctor.trial.clock import Clock
-from segdoctor.trial.treatments import Clinic
 
 # Of the budget, what is left for training whatever is measured again before.
 _FOR_TRAINING = 0.5

@@ -123,6 +123,8 @@ class Examination:
         with self._timed("trial"):
             self._try()
         self._second_pass()
+        if self.proof is not None and self.proof.interrupted:
+            raise KeyboardInterrupt
 
     def _static(self) -> Trace:
         """What is known without running anything."""
@@ -225,7 +227,7 @@ class Examination:
         """The codes that only the trials can tell, and the order with their verdicts."""
         if self.proof is None:
             return
-        trace = self.trace.having(trials=self.proof.trials)
+        trace = self.trace.having(trials=self.proof.trials, blamed=self.proof.blamed)
         again = {o.code: o for o in examine_all(SECOND_PASS, trace, self.selected)}
         mine = {probe.code for probe in SECOND_PASS}
         self.outcomes = tuple(again[o.code] if o.code in mine else o for o in self.outcomes)

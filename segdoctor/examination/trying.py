@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from segdoctor.core.finding import Finding
-from segdoctor.core.measured import HeadFacts, LabelFacts
+from segdoctor.core.measured import HeadFacts, LabelFacts, LossContract
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import recording
@@ -20,10 +20,13 @@ from segdoctor.recorder.head import measure_head
 from segdoctor.recorder.layers import package_flavour
 from segdoctor.recorder.live_graph import live_graph
 from segdoctor.recorder.stand_in import right_loss
+from segdoctor.trial.bench import Bench
+from segdoctor.trial.clinic import Clinic
 from segdoctor.trial.clock import Clock
 from segdoctor.trial.overfit import Exam
+from segdoctor.trial.parts import Interface
 from segdoctor.trial.prove import Proof, prove
-from segdoctor.trial.treatments import Clinic, Tools
+from segdoctor.trial.treatments import Tools
 
 
 def try_run(
@@ -47,44 +50,52 @@ def try_run(
     assert isinstance(head, HeadFacts)
     assert isinstance(labels, LabelFacts)
     ids = recording.true_ids(run.batch, head, labels, known.declared.ignore_label)
+    void = _void(ids, known)
     exam = Exam(
         ids=ids,
-        void=_void(ids, known),
+        void=_mark(ids, head.channels) if void is None else void,
         kind=head.kind,
         class_axis=head.class_axis,
         grid=logits_grid(run.model, run.batch.x) or ids.shape[1:3],
     )
     tools = Tools(
         ids=ids,
-        void=exam.void,
+        void=void,
         classes=known.declared.num_classes or max(head.channels, 2),
         right_loss=lambda treated_run: _right_loss(treated_run, known),
         redraw=known.redraw,
         decode=_undo_palette,
+        interface=Interface(head, labels, ids, _taken_by(trace)),
     )
     again = Again(Clinic(run, tools), known, selected, clock, seconds)
     findings = again.independent(findings)
     if isinstance(trace.get("gradients"), Missing):
         findings = again.uncovered(findings)
-    proof = prove(
-        again.clinic,
-        findings,
-        exam=exam,
-        clock=clock,
-        steps=request.trial.steps,
-        remeasure=again.errors,
-        say=request.say,
-    )
+    bench = Bench(again.clinic, exam, clock, request.trial.steps, request.say)
+    proof = prove(bench, findings, again.errors)
     told = [
         f.with_verdict(proof.verdicts[f.code]) if f.code in proof.verdicts else f for f in findings
     ]
     return proof, exam, tuple(told)
 
 
+def _taken_by(trace: Trace) -> str:
+    contract = trace.get("loss_contract")
+    return contract.prediction if isinstance(contract, LossContract) else "unknown"
+
+
 def _void(ids: Any, known: recording.Knowledge) -> int | None:
     """The void id of the true ids; None where the labels have none."""
     mark = recording.void_value(known.declared.ignore_label)
     return mark if mark != -1 or bool((np.asarray(ids) == -1).any()) else None
+
+
+def _mark(ids: Any, channels: int) -> int | None:
+    """The one id beyond the channels, beside two classes or more: no net can ever say it, so it
+    is left out of the score, whatever it is meant for."""
+    values = np.unique(np.asarray(ids))
+    beyond = values[(values < 0) | (values >= channels)]
+    return int(beyond[0]) if len(beyond) == 1 and channels > 1 and len(values) > 2 else None
 
 
 def _right_loss(run: Run, known: recording.Knowledge) -> Any:

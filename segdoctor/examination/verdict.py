@@ -17,6 +17,8 @@ EXACT = frozenset(
         *("LOSS001", "LOSS003", "IGN001", "IGN002", "IGN003", "LBL001", "LBL002", "LBL003"),
         *("LBL004", "LBL005", "LBL007", "LBL009", "LBL011", "DATA001", "DATA002", "DATA003"),
         *("GRAD001", "GRAD004", "GRAD007"),
+        # Shown by the trials themselves.
+        *("TRIAL002", "TRIAL004", "TRIAL005", "TRIAL006", "TRIAL007"),
     )
 )
 

@@ -71,12 +71,12 @@ from segdoctor.probes.regularisation import MixedPrecisionUnderflow, Regularisat
 from segdoctor.probes.schedule import ScheduleEndsTooEarly, TooFewSteps
 from segdoctor.probes.splits import SplitsOverlap, ValidationListUsedForTraining
 from segdoctor.probes.stream import BufferReused, NormalisationPerBatch, NotShuffled, PairChanges
-from segdoctor.probes.trial import (
-    CannotOverfit,
-    CollapsesToOneClass,
+from segdoctor.probes.trial import CannotOverfit, CollapsesToOneClass, TrainingModeOnly
+from segdoctor.probes.trial_parts import (
+    DataToBlame,
     LossToBlame,
+    ModelToBlame,
     OptimizerToBlame,
-    TrainingModeOnly,
 )
 from segdoctor.probes.void_dilution import VoidDilutesLoss
 from segdoctor.probes.void_on_disk import VoidAsClass, VoidFolded, VoidLost
@@ -181,6 +181,8 @@ SECOND_PASS: tuple[Probe, ...] = (
     CannotOverfit(),
     TrainingModeOnly(),
     CollapsesToOneClass(),
+    ModelToBlame(),
+    DataToBlame(),
     LossToBlame(),
     OptimizerToBlame(),
 )

@@ -1,4 +1,4 @@
-"""TRIAL001–TRIAL003, TRIAL006, TRIAL007: what the overfit trial itself shows.
+"""TRIAL001–TRIAL003: what the overfit trial itself shows.
 
 They run in a second pass, over the trace and the trials.
 """
@@ -8,31 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.finding import Evidence, Finding
 from segdoctor.core.probe import NotExaminedError, Probe
-from segdoctor.core.trial_facts import (
-    AS_IT_IS,
-    CONTROL,
-    LOSS_EXCHANGED,
-    OPTIMIZER_EXCHANGED,
-    TrialRun,
-)
+from segdoctor.core.trial_facts import AS_IT_IS, TrialRun
 
-_LEARNS = ("learns", "learns in training mode only")
+LEARNS = ("learns", "learns in training mode only")
+_CONTROL = ("loss", "optimizer")
 
 
-def _named(trials: tuple[TrialRun, ...], name: str) -> TrialRun:
+def named(trials: tuple[TrialRun, ...], name: str) -> TrialRun:
     for run in trials:
         if run.name == name:
             return run
-    if name == AS_IT_IS:
-        raise NotExaminedError("no trial was made (--trial auto)")
-    raise NotExaminedError(
-        "no part was exchanged: the run learns, its findings settle it, or the budget was spent"
-    )
+    raise NotExaminedError("no trial was made (--trial auto)")
 
 
-def _could_train(run: TrialRun) -> TrialRun:
+def could_train(run: TrialRun) -> TrialRun:
     if run.verdict == "cannot tell":
         raise NotExaminedError("the budget ended before the run could be judged (--budget)")
     return run
@@ -56,12 +47,17 @@ class CannotOverfit(Probe):
     )
 
     def examine(self, trials: tuple[TrialRun, ...]) -> Iterator[Finding]:
-        run = _could_train(_named(trials, AS_IT_IS))
+        run = could_train(named(trials, AS_IT_IS))
         stuck = run.verdict in ("does not learn", "learns the prior only", "diverges", "cannot run")
         if not stuck or (run.steps and run.miou_training > run.constant + self.margin):
             return
-        control = _named(trials, CONTROL)
-        if control.verdict not in _LEARNS:
+        controls = [other for other in trials if other.exchanged == _CONTROL]
+        if not controls:
+            raise NotExaminedError(
+                "there was no control: the findings settle it, or the budget was spent"
+            )
+        control = max(controls, key=lambda other: other.verdict in LEARNS)
+        if control.verdict not in LEARNS:
             raise NotExaminedError(
                 "the control (the same net, a right loss, Adam) does not learn this batch either"
             )
@@ -92,7 +88,7 @@ class TrainingModeOnly(Probe):
     sources = "FAULTS BN-01, BN-05, BN-07"
 
     def examine(self, trials: tuple[TrialRun, ...]) -> Iterator[Finding]:
-        run = _could_train(_named(trials, AS_IT_IS))
+        run = could_train(named(trials, AS_IT_IS))
         if run.verdict == "learns in training mode only":
             yield self.finding(
                 "The batch is memorised in training mode and lost in inference mode, although the "
@@ -118,10 +114,10 @@ class CollapsesToOneClass(Probe):
     sources = "FAULTS OPT-05"
 
     def examine(self, trials: tuple[TrialRun, ...]) -> Iterator[Finding]:
-        run = _could_train(_named(trials, AS_IT_IS))
+        run = could_train(named(trials, AS_IT_IS))
         if run.steps == 0:
             raise NotExaminedError(f"the run could not take a step: {run.note}")
-        if run.predicted == 1 and len(run.per_class) > 1 and run.verdict not in _LEARNS:
+        if run.predicted == 1 and len(run.per_class) > 1 and run.verdict not in LEARNS:
             yield self.finding(
                 f"After {run.steps} steps on one batch every pixel is the same class.",
                 (
@@ -134,51 +130,3 @@ class CollapsesToOneClass(Probe):
                     ),
                 ),
             )
-
-
-def _blame(
-    probe: Probe, trials: tuple[TrialRun, ...], part: str, exchanged: str, other: str
-) -> Iterator[Finding]:
-    run = _could_train(_named(trials, AS_IT_IS))
-    if run.verdict in (*_LEARNS, "slow"):
-        return
-    mine = _named(trials, exchanged)
-    if mine.verdict in _LEARNS and _named(trials, other).verdict not in _LEARNS:
-        yield probe.finding(
-            f"Only exchanging the {part} made the run learn.",
-            (
-                Evidence(
-                    "mIoU in training mode",
-                    round(run.miou_training, 3) if run.steps else "could not run",
-                    round(mine.miou_training, 3),
-                    where=f"the limit is the run with another {part}",
-                ),
-            ),
-            Fix(f"Look at the {part}: everything else is able to learn this batch."),
-        )
-
-
-@dataclass(frozen=True)
-class LossToBlame(Probe):
-    code = "TRIAL006"
-    how = "The loss is exchanged for a right one of the same interface; nothing else changes."
-    why = "It names the part to blame also where no probe knows the fault."
-    fix = "Compare the loss with the right one that the report names."
-    fine = "A slow loss: a run whose loss still falls is not blamed."
-    sources = "DESIGN: exchange trials"
-
-    def examine(self, trials: tuple[TrialRun, ...]) -> Iterator[Finding]:
-        return _blame(self, trials, "loss", LOSS_EXCHANGED, OPTIMIZER_EXCHANGED)
-
-
-@dataclass(frozen=True)
-class OptimizerToBlame(Probe):
-    code = "TRIAL007"
-    how = "The optimizer is exchanged for Adam; nothing else changes."
-    why = "It names the part to blame also where no probe knows the fault."
-    fix = "Use an optimizer and rate that move the weights: Adam at 1e-3 did."
-    fine = "A small but sane rate: a run whose loss still falls is not blamed."
-    sources = "DESIGN: exchange trials"
-
-    def examine(self, trials: tuple[TrialRun, ...]) -> Iterator[Finding]:
-        return _blame(self, trials, "optimizer", OPTIMIZER_EXCHANGED, LOSS_EXCHANGED)

@@ -15,14 +15,15 @@ from segdoctor.recorder.recalibrate import replaced_call
 @contextmanager
 def without_noise(model: Any) -> Iterator[int]:
     """Dropout and other layers that draw random numbers as in inference; how many there are."""
-    noisy = [layer for _, layer in walk(model) if _draws(layer)]
+    noisy = [layer for _, layer in walk(model) if draws_noise(layer)]
     with ExitStack() as stack:
         for layer in noisy:
             stack.enter_context(replaced_call(layer, _as_in_inference))
         yield len(noisy)
 
 
-def _draws(layer: Any) -> bool:
+def draws_noise(layer: Any) -> bool:
+    """Whether a layer draws random numbers in training mode: dropout, noise, augmentation."""
     if is_batch_norm(layer) or hasattr(layer, "layers"):
         return False
     held = vars(layer)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from segdoctor.core.trial_facts import TrialRun
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -19,20 +21,38 @@ class Bar:
     ``success``: share of the ceiling that counts as learnt. ``margin``: how far above the best
     constant predictor a score must be to say that something of the image was learnt.
     ``falls``: share of the first loss that the loss must still lose over the last third to be
-    called falling. ``holds``: share of the training-mode mIoU that must survive inference mode.
+    called falling. ``half``: share of the ceiling from which on a run is on its way, however
+    slow. ``holds``: share of the training-mode mIoU that must survive inference mode.
     """
 
     success: float = 0.9
     margin: float = 0.05
     falls: float = 0.02
     holds: float = 0.7
+    half: float = 0.5
 
 
 BAR = Bar()
 
+LEARNS = ("learns", "learns in training mode only")
+SLOW = "slow"
+FAILS = ("does not learn", "learns the prior only", "diverges", "cannot run")
+
 
 def learnt(miou: float, ceiling: float, bar: Bar = BAR) -> bool:
     return miou >= bar.success * ceiling
+
+
+def share_of_ceiling(run: TrialRun) -> float:
+    """mIoU in training mode as a share of the ceiling; 0 for a run that took no step."""
+    return run.miou_training / run.ceiling if run.steps and run.ceiling else 0.0
+
+
+def falling(losses: Sequence[float], bar: Bar = BAR) -> bool:
+    """Whether the loss still falls over the last third."""
+    third = max(len(losses) // 3, 2)
+    before, after = median(losses[-2 * third : -third]), median(losses[-third:])
+    return (before - after) / max(abs(losses[0]), 1e-12) > bar.falls
 
 
 def verdict_of(
@@ -56,11 +76,10 @@ def verdict_of(
         return "cannot tell"
     if miou_training > constant + bar.margin:
         return "slow"
-    third = max(len(losses) // 3, 2)
-    scale = max(abs(losses[0]), 1e-12)
-    before, after = median(losses[-2 * third : -third]), median(losses[-third:])
-    if (before - after) / scale > bar.falls:
+    if falling(losses, bar):
         return "slow"
+    scale = max(abs(losses[0]), 1e-12)
+    after = median(losses[-max(len(losses) // 3, 2) :])
     if after > losses[0] + 0.5 * scale:
         return "diverges"
     fell = (losses[0] - after) / scale > 5 * bar.falls

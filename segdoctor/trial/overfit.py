@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from segdoctor.core.error_line import error_line
-from segdoctor.core.run import Run
+from segdoctor.core.run import Batch, Run
 from segdoctor.core.trial_facts import TrialRun
 from segdoctor.measures.decoding import predicted_ids
 from segdoctor.measures.iou import class_iou, constant_miou, grid_ceiling, mean_iou
@@ -21,9 +21,14 @@ from segdoctor.recorder.modes import first_output, without_noise
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.updates import twin_of
-from segdoctor.trial.judge import learnt, verdict_of
+from segdoctor.trial.judge import SLOW, learnt, verdict_of
+from segdoctor.trial.traced import TracedNet
 
 Say = Callable[[str, int | None, int | None], None]
+
+
+class TooLargeError(Exception):
+    """The memory did not hold a step of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class Exam:
     class_axis: int
     grid: tuple[int, int]
 
+    @property
+    def ceiling(self) -> float:
+        return grid_ceiling(self.ids, self.grid, self.void)
+
     def predict(self, output: Any) -> Any:
         return predicted_ids(
             np.asarray(output, np.float32),
@@ -45,15 +54,28 @@ class Exam:
             class_axis=self.class_axis,
         )
 
+    def miou(self, output: Any) -> float:
+        return mean_iou(self.predict(output), self.ids, self.void)
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long a run trains: ``steps``, and up to ``most`` while it is slow, in ``seconds``."""
+
+    steps: int
+    seconds: float
+    most: int | None = None
+
 
 def overfit(
     run: Run,
     exam: Exam,
     *,
     name: str,
-    steps: int,
-    seconds: float,
+    length: Length,
     patch: Mapping[str, object] | None = None,
+    net: TracedNet | None = None,
+    draw: Callable[[], Batch] | None = None,
     say: Say = lambda stage, done, total: None,
 ) -> tuple[TrialRun, Any]:
     """Train ``run`` on its batch; everything of the user's is as before afterwards.
@@ -61,100 +83,137 @@ def overfit(
     Dropout and the like are on while it trains and off when it is scored; BN statistics are
     recalibrated on the batch before inference mode is judged.
 
+    Parameters
+    ----------
+    net : the run's net, where an earlier trial has traced it.
+    draw : gives the same examples as the run's own pipeline draws them again, for each step.
+
     Returns
     -------
     (TrialRun, prediction) : the prediction is ids (B, H, W) in training mode, or None if the run
         could not take a step.
+
+    Raises
+    ------
+    TooLargeError
+        If the memory does not hold a step.
     """
     start = time.monotonic()
     with preserved(run.model), legacy_batch_norm(run.model, run.flavour):
         try:
-            return _overfit(run, exam, name, steps, start, seconds, patch or {}, say)
+            course = _Course(run, exam, net or TracedNet(run), length, start)
+            course.train(lambda step, most: say(name, step, most), draw)
+            result, prediction = course.scored()
         except KeyboardInterrupt:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary to a stranger's model, loss and optimizer
-            return _failed(run, exam, name, patch or {}, time.monotonic() - start, error), None
+        except Exception as error:
+            if type(error).__name__ in ("ResourceExhaustedError", "MemoryError"):
+                raise TooLargeError(error_line(error)) from error
+            result, prediction = not_run(exam, "cannot run", error_line(error)), None
+    seconds = time.monotonic() - start
+    return replace(result, name=name, patch=dict(patch or {}), seconds=seconds), prediction
 
 
-def _overfit(
-    run: Run,
-    exam: Exam,
-    name: str,
-    steps: int,
-    start: float,
-    seconds: float,
-    patch: Mapping[str, object],
-    say: Say,
-) -> tuple[TrialRun, Any]:
-    import tensorflow as tf
+class _Course:
+    """One training: its losses and scores, step by step."""
 
-    tf.random.set_seed(run.seed)
-    batch = run.batch
-    assert batch is not None
-    x = tf.nest.map_structure(tf.convert_to_tensor, batch.x)
-    forward = TracedForward(run.model, training=True)
-    loss = LossAsInFit(run.loss, run.model)
-    variables = forward.trainable_variables()
-    update = _Update(twin_of(run.optimizer), run.model.trainable_variables)
-    ceiling = grid_ceiling(exam.ids, exam.grid, exam.void)
-    scoring = 0.0
-    losses: list[float] = []
-    scores: list[float] = []
-    for step in range(steps):
-        say(name, step, steps)
-        with quick_tracing(), tf.GradientTape() as tape:
-            outputs = forward(x)
-            value = loss.total(batch.y, outputs, batch.sample_weight, forward.reach)
-        losses.append(float(value))
-        scores.append(mean_iou(exam.predict(first_output(outputs.y_pred)), exam.ids, exam.void))
-        if not np.isfinite(losses[-1]) or _settled(scores, ceiling):
-            break
-        if not step:
-            # Scoring afterwards takes three eager passes, about half of what tracing took.
-            scoring = 0.5 * (time.monotonic() - start)
-        if step + 1 == steps or _time_is_up(start, seconds - scoring, step):
-            break
-        with quick_tracing():
-            update(tape.gradient(value, variables))
-    with without_noise(run.model):
-        trained = _eager(run.model, x, training=True)
-        recalibrate(run.model, [batch.x])
-        inferred = exam.predict(_eager(run.model, x, training=False))
-    prediction = exam.predict(trained)
-    miou = mean_iou(prediction, exam.ids, exam.void)
-    miou_inference = mean_iou(inferred, exam.ids, exam.void)
-    constant = constant_miou(exam.ids, exam.void)
-    asked = (
-        "" if len(losses) in (steps, 0) or _settled(scores, ceiling) else "stopped by the budget"
-    )
-    return TrialRun(
-        name=name,
-        patch=dict(patch),
-        steps=len(losses),
-        seconds=time.monotonic() - start,
-        loss_first=losses[0],
-        loss_last=losses[-1],
-        miou_training=miou,
-        miou_inference=miou_inference,
-        ceiling=ceiling,
-        constant=constant,
-        verdict=verdict_of(losses, miou, miou_inference, ceiling, constant),
-        per_class=class_iou(prediction, exam.ids, exam.void),
-        curve=tuple((i, losses[i], scores[i]) for i in range(len(losses))),
-        note=asked,
-        predicted=int(np.unique(prediction).size),
-    ), prediction
+    def __init__(self, run: Run, exam: Exam, net: TracedNet, length: Length, start: float) -> None:
+        import tensorflow as tf
 
+        tf.random.set_seed(run.seed)
+        assert run.batch is not None
+        self._run, self._exam, self._net, self._length = run, exam, net, length
+        self._batch: Batch = run.batch
+        self._start, self._scoring = start, 0.0
+        self._loss = LossAsInFit(run.loss, run.model)
+        self._update = _Update(twin_of(run.optimizer), net.rest.trainable_variables)
+        self.ceiling = exam.ceiling
+        self.constant = constant_miou(exam.ids, exam.void)
+        self.losses: list[float] = []
+        self.scores: list[float] = []
+        self._last: Any = None
 
-def _settled(scores: list[float], ceiling: float) -> bool:
-    """Clearly learnt, three times in a row: more steps would tell nothing new."""
-    return len(scores) >= 3 and all(learnt(score, 1.05 * ceiling) for score in scores[-3:])
+    def train(self, tell: Callable[[int, int], None], draw: Callable[[], Batch] | None) -> None:
+        import tensorflow as tf
 
+        variables = self._net.forward.trainable_variables()
+        x = tf.nest.map_structure(tf.convert_to_tensor, self._batch.x)
+        y = tf.nest.map_structure(tf.convert_to_tensor, self._batch.y)
+        weight = self._batch.sample_weight
+        while True:
+            tell(len(self.losses), self._most())
+            if draw is not None and self.losses:
+                again = draw()
+                x, y, weight = again.x, tf.convert_to_tensor(again.y), again.sample_weight
+            with quick_tracing(), tf.GradientTape() as tape:
+                outputs = self._net(x)
+                value = self._loss.total(y, outputs, weight, self._net.forward.reach)
+            self._last = first_output(outputs.y_pred)
+            self.losses.append(float(value))
+            self.scores.append(self._exam.miou(self._last))
+            if self._over():
+                return
+            with quick_tracing():
+                self._update(tape.gradient(value, variables))
 
-def _time_is_up(start: float, seconds: float, steps: int) -> bool:
-    """Whether the next step would break the budget; the first one, traced, tells nothing."""
-    used = time.monotonic() - start
-    return used + used / (steps + 1) > seconds
+    def _most(self) -> int:
+        """Steps that this run may take: more than planned only while it is slow."""
+        steps, most = self._length.steps, self._length.most or self._length.steps
+        if len(self.losses) < steps or most <= steps or self._verdict(self.scores[-1]) != SLOW:
+            return max(steps, len(self.losses))
+        return most
+
+    def _over(self) -> bool:
+        if not np.isfinite(self.losses[-1]) or self._settled():
+            return True
+        done = len(self.losses)
+        if done == 1:
+            # Scoring afterwards takes up to three eager passes, about half of what tracing took.
+            self._scoring = 0.5 * (time.monotonic() - self._start)
+        return done >= self._most() or self._time_is_up()
+
+    def _settled(self) -> bool:
+        """Clearly learnt, three times in a row: more steps would tell nothing new."""
+        last = self.scores[-3:]
+        return len(last) == 3 and all(learnt(score, 1.05 * self.ceiling) for score in last)
+
+    def _time_is_up(self) -> bool:
+        """Whether the next step would break the budget; the first one, traced, tells nothing."""
+        used = time.monotonic() - self._start
+        return used + used / len(self.losses) > self._length.seconds - self._scoring
+
+    def _verdict(self, miou: float, inferred: float | None = None) -> str:
+        known = miou if inferred is None else inferred
+        return verdict_of(self.losses, miou, known, self.ceiling, self.constant)
+
+    def scored(self) -> tuple[TrialRun, Any]:
+        exam, model, x = self._exam, self._run.model, self._batch.x
+        with without_noise(model) as noisy:
+            # Without noise, the last step's output is that of the weights as they are now.
+            trained = _eager(model, x, training=True) if noisy else self._last
+            recalibrate(model, [x])
+            inferred = exam.miou(_eager(model, x, training=False))
+        prediction = exam.predict(trained)
+        miou = mean_iou(prediction, exam.ids, exam.void)
+        planned = len(self.losses) >= self._length.steps
+        short = not planned and not self._settled() and np.isfinite(self.losses[-1])
+        return TrialRun(
+            name="",
+            patch={},
+            steps=len(self.losses),
+            seconds=0.0,
+            loss_first=self.losses[0],
+            loss_last=self.losses[-1],
+            miou_training=miou,
+            miou_inference=inferred,
+            ceiling=self.ceiling,
+            constant=self.constant,
+            verdict=self._verdict(miou, inferred),
+            per_class=class_iou(prediction, exam.ids, exam.void),
+            curve=tuple((i, self.losses[i], self.scores[i]) for i in range(len(self.losses))),
+            note="stopped by the budget" if short else "",
+            predicted=int(np.unique(prediction).size),
+        ), prediction
 
 
 def _eager(model: Any, x: Any, *, training: bool) -> Any:
@@ -190,21 +249,20 @@ class _Update:
         self._optimizer.apply_gradients(zip(gradients, self._held, strict=True))
 
 
-def _failed(
-    run: Run, exam: Exam, name: str, patch: Mapping[str, object], seconds: float, error: Exception
-) -> TrialRun:
+def not_run(exam: Exam, verdict: str, why: str) -> TrialRun:
+    """What is told of a run that could take no step."""
     nan = float("nan")
     return TrialRun(
-        name=name,
-        patch=dict(patch),
+        name="",
+        patch={},
         steps=0,
-        seconds=seconds,
+        seconds=0.0,
         loss_first=nan,
         loss_last=nan,
         miou_training=nan,
         miou_inference=nan,
-        ceiling=grid_ceiling(exam.ids, exam.grid, exam.void),
+        ceiling=exam.ceiling,
         constant=constant_miou(exam.ids, exam.void),
-        verdict="cannot run",
-        note=error_line(error),
+        verdict=verdict,
+        note=why,
     )

@@ -7,150 +7,112 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from segdoctor.core.finding import Finding, Verdict
 from segdoctor.core.probe import NotExaminedError
-from segdoctor.core.run import Run
-from segdoctor.core.trial_facts import (
-    AS_IT_IS,
-    CONTROL,
-    LOSS_EXCHANGED,
-    OPTIMIZER_EXCHANGED,
-    WITH_FIXES,
-    TrialRun,
-)
-from segdoctor.measures.decoding import label_ids
-from segdoctor.trial.clock import Clock
+from segdoctor.core.trial_facts import AS_IT_IS, WITH_FIXES, TrialRun
+from segdoctor.trial.bench import LONGEST, Bench
 from segdoctor.trial.ddmin import ddmin
-from segdoctor.trial.judge import BAR
-from segdoctor.trial.overfit import Exam, Say, overfit
-from segdoctor.trial.treatments import Clinic
-
-STEPS = 60
-STAND_IN_RATE = 1e-3
-
-_LEARNS = ("learns", "learns in training mode only")
-_FAILS = ("does not learn", "learns the prior only", "diverges", "cannot run")
-_RIGHT_LOSS: dict[str, Any] = {"loss.stand_in": True}
-_RIGHT_OPTIMIZER: dict[str, Any] = {
-    "optimizer.name": "Adam",
-    "optimizer.learning_rate": STAND_IN_RATE,
-}
+from segdoctor.trial.exchange import Exchange
+from segdoctor.trial.judge import BAR, FAILS, LEARNS, SLOW, falling, share_of_ceiling
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Proof:
     """What the trials say. ``decisive`` is the smallest set of codes whose fixes together make
-    the run learn; ``settled`` is False where time ran out before it was known to be smallest."""
+    the run learn; ``settled`` is False where time ran out before it was known to be smallest;
+    ``blamed`` are the parts whose exchange, together, makes it learn."""
 
-    trials: tuple[TrialRun, ...] = ()
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    bench: Bench
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     decisive: tuple[str, ...] = ()
     settled: bool = True
-    predictions: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def named(self, name: str) -> TrialRun | None:
-        return next((run for run in self.trials if run.name == name), None)
-
-
-class Bench:
-    """Runs trials within one budget and keeps what they gave."""
-
-    def __init__(self, clinic: Clinic, exam: Exam, clock: Clock, steps: int, say: Say) -> None:
-        self._clinic = clinic
-        self._exam = exam
-        self._clock = clock
-        self._say = say
-        self.steps = steps
-        self.trials: list[TrialRun] = []
-        self.predictions: dict[str, Any] = {}
+    blamed: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
-    def left(self) -> float:
-        """Seconds of the budget that are left."""
-        return self._clock.left
+    def trials(self) -> tuple[TrialRun, ...]:
+        return tuple(self.bench.trials)
 
-    def treat(self, patch: Mapping[str, Any]) -> Run:
-        return self._clinic.treat(patch)
+    @property
+    def predictions(self) -> Mapping[str, Any]:
+        return self.bench.predictions
 
-    def train(
-        self, name: str, patch: Mapping[str, Any], *, seconds: float, steps: int | None = None
-    ) -> TrialRun:
-        run = self.treat(patch)
-        result, prediction = overfit(
-            run,
-            self._exam_of(run, patch),
-            name=name,
-            steps=steps or self.steps,
-            seconds=seconds,
-            patch=patch,
-            say=self._say,
-        )
-        self.trials.append(result)
-        if prediction is not None:
-            self.predictions[name] = prediction
-        return result
-
-    def _exam_of(self, run: Run, patch: Mapping[str, Any]) -> Exam:
-        """The exam of a treated run: its labels and its head may have changed."""
-        exam = self._exam
-        activation = patch.get("head.activation")
-        if activation is not None:
-            exam = replace(exam, kind="logits" if activation == "remove" else str(activation))
-        if any(name in patch for name in ("labels.decode", "labels.scale", "labels.shift")):
-            assert run.batch is not None
-            ids = label_ids(run.batch.y, exam.ids.shape[1:], onehot=False, void=exam.void)
-            exam = replace(exam, ids=ids)
-        return exam
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self.bench.notes)
 
 
 def prove(
-    clinic: Clinic,
+    bench: Bench,
     findings: Sequence[Finding],
-    *,
-    exam: Exam,
-    clock: Clock,
-    steps: int | None,
     remeasure: Callable[[Mapping[str, Any]], frozenset[str] | None],
-    say: Say,
 ) -> Proof:
-    """Try the run as it is and the fixes of its error findings.
+    """Try the run as it is, the fixes of its error findings, and where those do not settle it,
+    the exchange of its parts. Ctrl-C ends it and keeps what was found.
 
     Parameters
     ----------
     findings : in the order in which they are told; those that another one explains are left out.
     remeasure : the error codes that the probes still find under a patch; None without the time.
     """
-    bench = Bench(clinic, exam, clock, steps or STEPS, say)
-    candidates, verdicts = _candidates(findings, bench)
-    share = 0.45 if candidates else 0.9
-    as_is = bench.train(AS_IT_IS, {}, seconds=share * bench.left)
-    decisive: tuple[str, ...] = ()
-    settled = True
-    notes: list[str] = []
+    proof = Proof(bench)
+    try:
+        _prove(proof, findings, remeasure)
+    except KeyboardInterrupt:
+        proof.interrupted = True
+        proof.settled = False
+    return proof
+
+
+def _prove(
+    proof: Proof,
+    findings: Sequence[Finding],
+    remeasure: Callable[[Mapping[str, Any]], frozenset[str] | None],
+) -> None:
+    bench = proof.bench
+    candidates, proof.verdicts = _candidates(findings, bench)
+    share = 0.45 if candidates else 0.6
+    most = bench.planned if candidates else None
+    as_is = bench.train(AS_IT_IS, {}, seconds=share * bench.left, most=most)
+    fixed, fixes = as_is, _merged(candidates)
     if candidates:
         share = 0.9 if len(candidates) == 1 else 0.6
-        patch = _merged(candidates)
-        together = bench.train(WITH_FIXES, patch, seconds=share * bench.left)
-        if as_is.verdict not in _LEARNS and together.verdict in _LEARNS:
-            decisive, settled = _smallest(candidates, bench, together)
-        rest = any(finding.code not in decisive for finding in candidates)
-        still = remeasure(patch) if rest else frozenset()
+        fixed = bench.train(WITH_FIXES, fixes, seconds=share * bench.left)
+        as_is = _longer(bench, as_is, fixed)
+        if as_is.verdict not in LEARNS and fixed.verdict in LEARNS:
+            proof.decisive, proof.settled = _smallest(candidates, bench, fixed)
+        rest = any(finding.code not in proof.decisive for finding in candidates)
+        still = remeasure(fixes) if rest else frozenset()
         for finding in candidates:
-            verdicts[finding.code] = _verdict(finding, decisive, still, as_is, together)
-    if as_is.verdict in _FAILS and not decisive:
-        notes += _exchange(bench)
-    return Proof(
-        trials=tuple(bench.trials),
-        verdicts=verdicts,
-        decisive=decisive,
-        settled=settled,
-        predictions=bench.predictions,
-        notes=tuple(notes),
-    )
+            proof.verdicts[finding.code] = _verdict(finding, proof.decisive, still, as_is, fixed)
+    # Not learnt with every fix that is known: the fault lies in a part that no probe named.
+    if fixed.verdict in FAILS:
+        proof.blamed = Exchange(bench, fixed, fixes).to_blame()
+    elif fixed.verdict == SLOW and _lost(fixed, bench):
+        losses = [loss for _, loss, _ in fixed.curve]
+        proof.blamed = Exchange(bench, fixed, fixes).to_blame(slow=falling(losses))
+
+
+def _lost(run: TrialRun, bench: Bench) -> bool:
+    """Whether a run that was given all the steps there are did not come half of the way."""
+    enough = run.steps >= (bench.steps or LONGEST * bench.planned)
+    return enough and share_of_ceiling(run) < BAR.half
+
+
+def _longer(bench: Bench, as_is: TrialRun, fixed: TrialRun) -> TrialRun:
+    """The run as it is, where it is merely slow, in several times the steps that its fixes
+    needed: what learns later is not kept from learning."""
+    steps = LONGEST * fixed.steps
+    if as_is.verdict != SLOW or fixed.verdict not in LEARNS or as_is.steps >= steps:
+        return as_is
+    if bench.steps is None and bench.left > 2 * as_is.seconds:
+        longer = bench.train(AS_IT_IS, {}, seconds=0.6 * bench.left, steps=steps, most=steps)
+        bench.trials[bench.trials.index(as_is)] = bench.trials.pop()
+        return longer
+    return as_is
 
 
 def _candidates(
@@ -206,14 +168,14 @@ def _smallest(
     if len(candidates) == 1:
         return (candidates[0].code,), True
     # Twice the steps that all fixes together needed: a smaller set may be slower.
-    steps = min(bench.steps, 2 * together.steps + 5)
+    steps = min(bench.planned, 2 * together.steps + 5)
 
     def passes(subset: tuple[Finding, ...]) -> bool | None:
         if bench.left < together.seconds:
             return None
         name = "with the fix of " + " + ".join(finding.code for finding in subset)
-        result = bench.train(name, _merged(subset), seconds=bench.left, steps=steps)
-        return result.verdict in _LEARNS
+        result = bench.train(name, _merged(subset), steps=steps, most=steps)
+        return result.verdict in LEARNS
 
     subset, settled = ddmin(tuple(candidates), passes)
     return tuple(finding.code for finding in subset), settled
@@ -257,21 +219,3 @@ def _score(run: TrialRun) -> float:
 
 def _number(value: float) -> str:
     return "none (it could not run)" if math.isnan(value) else f"{value:.2f}"
-
-
-def _exchange(bench: Bench) -> list[str]:
-    """Exchange loss and optimizer for known-good ones, both and one at a time."""
-    first = bench.trials[0].seconds
-    if bench.left < 0.5 * first:
-        return ["the control (right loss, Adam) was not run: the budget was spent"]
-    try:
-        control = bench.train(CONTROL, {**_RIGHT_LOSS, **_RIGHT_OPTIMIZER}, seconds=bench.left)
-        if control.verdict not in _LEARNS:
-            return []
-        for name, patch in ((LOSS_EXCHANGED, _RIGHT_LOSS), (OPTIMIZER_EXCHANGED, _RIGHT_OPTIMIZER)):
-            if bench.left < control.seconds:
-                return ["not every part was exchanged: the budget was spent"]
-            bench.train(name, patch, seconds=bench.left)
-    except NotExaminedError as why:
-        return [f"the parts could not be exchanged: {why}"]
-    return []

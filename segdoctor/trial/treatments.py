@@ -25,6 +25,8 @@ The patch is declarative; these are the names it may use:
 ``regularisation``         ``"none"``: no L1/L2 losses and no weight decay
 ``optimizer.name``         a Keras optimizer
 ``optimizer.learning_rate``  float
+``model.stand_in``         True: a small net of the same input and output takes its place
+``data.stand_in``          True: drawn images with labels of the same format take their place
 =========================  ===================================================================
 """
 
@@ -41,6 +43,7 @@ from segdoctor.core.run import Batch, Run
 from segdoctor.recorder import surgery, surgery_tail
 from segdoctor.recorder.layers import batch_norm_layers, walk
 from segdoctor.recorder.recalibrate import recalibrate
+from segdoctor.trial import parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,9 @@ class Tools:
     """What the treatments need of the run beside the run itself.
 
     ``ids``: true ids (B, H, W) of the batch with ``void``; ``right_loss``: a right loss for a
-    run's head and labels; ``redraw``: the same examples with another preprocessing (folders
-    only); ``decode``: colours or luminances (the labels as fed) to ids.
+    run's head and labels; ``interface``: what a part must fit; ``redraw``: the same
+    examples with another preprocessing (folders only); ``decode``: colours or luminances (the
+    labels as fed) to ids.
     """
 
     ids: Any
@@ -58,6 +62,7 @@ class Tools:
     right_loss: Callable[[Run], Any]
     redraw: Callable[[str], Batch] | None = None
     decode: Callable[[Any], Any] | None = None
+    interface: parts.Interface | None = None
 
 
 def treated(run: Run, patch: Mapping[str, Any], tools: Tools) -> Run:
@@ -76,22 +81,6 @@ def treated(run: Run, patch: Mapping[str, Any], tools: Tools) -> Run:
         if name in patch:
             run = step(run, patch[name], tools)
     return replace(run, patches={**run.patches, **patch})
-
-
-class Clinic:
-    """Treats one run; what was treated once is kept, since a model is slow to rebuild."""
-
-    def __init__(self, run: Run, tools: Tools) -> None:
-        self.run = run
-        self._tools = tools
-        self._treated: dict[frozenset[tuple[str, Any]], Run] = {}
-
-    def treat(self, patch: Mapping[str, Any]) -> Run:
-        """As :func:`treated`."""
-        key = frozenset(patch.items())
-        if key not in self._treated:
-            self._treated[key] = treated(self.run, patch, self._tools) if patch else self.run
-        return self._treated[key]
 
 
 def _batch(run: Run, **changes: Any) -> Run:
@@ -122,10 +111,17 @@ def _moved(run: Run, move: Callable[[Any], Any], tools: Tools) -> Run:
     return _batch(run, y=moved if tools.void is None else np.where(y == tools.void, y, moved))
 
 
+def _ids(run: Run, tools: Tools) -> Any:
+    """The true ids of the batch as it is now."""
+    drawn = run.batch is not None and run.batch.source == "drawn"
+    return run.batch.ids if run.batch is not None and drawn else tools.ids
+
+
 def _encoding(run: Run, value: Any, tools: Tools) -> Run:
+    ids = _ids(run, tools)
     if value == "ids":
-        return _batch(run, y=np.asarray(tools.ids, np.int32), encoding="ids")
-    onehot = tools.ids[..., None] == np.arange(tools.classes)
+        return _batch(run, y=np.asarray(ids, np.int32), encoding="ids")
+    onehot = ids[..., None] == np.arange(tools.classes)
     return _batch(run, y=onehot.astype(np.float32), encoding="onehot")
 
 
@@ -133,7 +129,7 @@ def _void(run: Run, value: Any, tools: Tools) -> Run:
     """Sample weights of zero at void; the label there becomes a legal one, class 0."""
     if run.batch is None or tools.void is None:
         raise NotExaminedError("no ignore label is known that could be weighted")
-    void = tools.ids == tools.void
+    void = _ids(run, tools) == tools.void
     y = np.array(run.batch.y)
     if y.size == void.size:
         y = np.where(void.reshape(y.shape), 0, y).astype(y.dtype)
@@ -281,12 +277,26 @@ def _learning_rate(run: Run, value: Any, tools: Tools) -> Run:
     return replace(run, optimizer=type(run.optimizer).from_config(config))
 
 
+def _net_stand_in(run: Run, value: Any, tools: Tools) -> Run:
+    if tools.interface is None:
+        raise NotExaminedError("the model's output is not known")
+    return parts.with_stand_in_net(run, tools.interface)
+
+
+def _data_stand_in(run: Run, value: Any, tools: Tools) -> Run:
+    if tools.interface is None:
+        raise NotExaminedError("the format of the labels is not known")
+    return parts.with_drawn_data(run, tools.interface)
+
+
 # The order in which entries are applied: what the labels are, then the loss, then the model.
 _STEPS: dict[str, Callable[[Run, Any, Tools], Run]] = {
     "labels.decode": _decode,
     "labels.scale": _scale,
     "labels.shift": _shift,
     "labels.encoding": _encoding,
+    "data.stand_in": _data_stand_in,
+    "model.stand_in": _net_stand_in,
     "head.channels": _head_channels,
     "head.activation": _head_activation,
     "head.trainable": _head_trainable,

@@ -244,7 +244,7 @@ def test_ctrl_c_keeps_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("segdoctor.trial.overfit._overfit", interrupt)
+    monkeypatch.setattr("segdoctor.trial.overfit._Course.train", interrupt)
     report = segdoctor.check(net(), scenes(), loss=right(from_logits=False), trial=QUICK)
     assert report.exit_code == 130
     assert errors(report) == ["OUT002"]

@@ -1,0 +1,1 @@
+"""Sick and healthy runs for the benchmark of the trial."""
