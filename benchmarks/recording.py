@@ -1,11 +1,12 @@
-"""What recording costs beside training: steady state and first call, side by side, in one run.
+"""What recording costs beside training: steady state, first call and memory, side by side.
 
-    python benchmarks/recording.py [--repeat 3]
+    python benchmarks/recording.py [--repeat 5] [--only NAME] [--memory]
 
 For each net: a plain traced training step (`model.fit`'s kind: one `tf.function` of forward,
-gradient and update), its first call and its steady state; and `record_network` on the same batch,
-its first call in the process for that net and its steady state. The learning-rate sweep and the
-zeroing of branches are timed apart.
+gradient and update), its first call and its steady state; and a recorder on the same batch: its
+first call in the process for that net (eager), its second (which traces) and those after it. The
+learning-rate sweep and the zeroing of branches are timed apart. With `--memory` the peak of the
+process's memory instead: of training steps, and of recording, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,12 +53,10 @@ def plain_step(model: Any, loss: Any, optimizer: Any, x: Any, y: Any) -> Callabl
     return lambda: float(step(xs, ys))
 
 
-def measured(name: str, backbone: str, side: int, batch: int, options: Any, repeat: int) -> str:
+def run_of(backbone: str, side: int, batch: int, options: Any) -> tuple[Any, ...]:
+    """A new DeepLabv3+, a loss, an optimizer with its slots, and a batch of noise."""
     import keras
 
-    from segdoctor.recorder.branches import zeroed_branches
-    from segdoctor.recorder.network import record_network
-    from segdoctor.recorder.sweep import sweep
     from segdoctor.sources.deeplab import build_deeplab
 
     keras.utils.set_random_seed(0)
@@ -65,34 +66,72 @@ def measured(name: str, backbone: str, side: int, batch: int, options: Any, repe
     optimizer.build(model.trainable_variables)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, side, side, 3)).astype("float32")
-    y = rng.integers(0, 21, (batch, side, side)).astype("int32")
+    return model, loss, optimizer, x, rng.integers(0, 21, (batch, side, side)).astype("int32")
 
-    def record() -> Any:
-        return record_network(model, loss, x, y, optimizer=optimizer)
 
-    first_record = seconds(record)
+def measured(name: str, backbone: str, side: int, batch: int, options: Any, repeat: int) -> str:
+    from segdoctor.recorder.branches import zeroed_branches
+    from segdoctor.recorder.network import NetworkRecorder
+    from segdoctor.recorder.sweep import sweep
+
+    model, loss, optimizer, x, y = run_of(backbone, side, batch, options)
+    recorder = NetworkRecorder(model, loss, optimizer=optimizer)
+    eager, tracing = (seconds(lambda: recorder(x, y)) for _ in range(2))
     step = plain_step(model, loss, optimizer, x, y)
-    first_step = seconds(step)
+    first = seconds(step)
     steps = statistics.median(seconds(step) for _ in range(2 * repeat + 1))
-    records = statistics.median(seconds(record) for _ in range(repeat))
+    records = statistics.median(seconds(lambda: recorder(x, y)) for _ in range(repeat))
     apart = seconds(lambda: sweep(model, loss, x, y, optimizer=optimizer))
     zeroing = seconds(lambda: zeroed_branches(model, x))
     return (
-        f"{name:18} {side:4}/{batch}  first call: step {first_step:6.1f} s, recording "
-        f"{first_record:6.1f} s = {first_record / first_step:4.2f}×   steady: step {steps:6.3f} s, "
-        f"recording {records:6.2f} s = {records / steps:5.1f} steps   "
+        f"{name:18} {side:4}/{batch}  first call: step {first:5.1f} s, recording {eager:5.1f} s = "
+        f"{eager / first:4.2f}× (traced at once {tracing:5.1f} s = {tracing / first:4.2f}×)   "
+        f"steady: step {steps:6.3f} s, recording {records:6.3f} s = {records / steps:4.2f} steps   "
         f"apart: sweep {apart:5.1f} s, zeroing {zeroing:4.1f} s"
+    )
+
+
+def peak(what: str, backbone: str, side: int, batch: int, options: Any) -> None:
+    """Print the peak memory of this process in MB, after three steps or three recordings."""
+    import resource
+
+    from segdoctor.recorder.network import NetworkRecorder
+
+    model, loss, optimizer, x, y = run_of(backbone, side, batch, options)
+    recorder = NetworkRecorder(model, loss, optimizer=optimizer)
+    work = plain_step(model, loss, optimizer, x, y) if what == "step" else lambda: recorder(x, y)
+    for _ in range(3):
+        work()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def memory(name: str, backbone: str, side: int, batch: int, options: Any) -> str:
+    """Both peaks, each measured in a child."""
+    found = []
+    for what in ("step", "recording"):
+        call = (
+            f"from benchmarks.recording import peak; peak{(what, backbone, side, batch, options)}"
+        )
+        told = subprocess.run(
+            [sys.executable, "-c", call], capture_output=True, text=True, check=True
+        )
+        found.append(int(told.stdout.split()[-1]))
+    return (
+        f"{name:18} {side:4}/{batch}  peak of the process: steps {found[0]} MB, recording "
+        f"{found[1]} MB = {found[1] / found[0]:4.2f}×"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", default="")
+    parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
     for name, backbone, side, batch, options in NETS:
         if arguments.only in name:
-            line = measured(name, backbone, side, batch, options, arguments.repeat)
+            net = (name, backbone, side, batch, options)
+            line = memory(*net) if arguments.memory else measured(*net, arguments.repeat)
             print(line, flush=True)
 
 

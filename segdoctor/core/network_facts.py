@@ -28,6 +28,17 @@ class ActivationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockFlow:
+    """The end of one block (a merge, a model within the model) in the training call: root mean
+    squares of what it gives and of the loss's gradient there (None: no path, or no number)."""
+
+    layer: str
+    depth: float
+    activation: float
+    gradient: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class CutOperation:
     """An operation through which no gradient goes, on the way from weights to the output."""
 

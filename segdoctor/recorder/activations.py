@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,33 +24,39 @@ _AT_THE_END = 1e-3
 _SAMPLE = 16_384
 
 
-@dataclass
 class Activity:
-    """What the watched layers gave, each in its first call; peaks over all calls."""
+    """What the watched layers gave: a sample of the first call, the peaks over all calls.
 
-    names: dict[str, str] = field(default_factory=dict)
-    peaks: dict[str, Any] = field(default_factory=dict)
-    samples: dict[str, Any] = field(default_factory=dict)
-    values: dict[str, int] = field(default_factory=dict)
+    ``names`` : path → nonlinearity; ``raw`` : path → tensors, in the order of the calls.
+    """
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names = names
+        self.raw: dict[str, tuple[Any, ...]] = {}
+
+    def given(self, values: Sequence[tuple[Any, ...]]) -> Activity:
+        """The same layers with the values that a traced pass gave for ``raw``."""
+        activity = Activity(self.names)
+        activity.raw = dict(zip(self.raw, values, strict=True))
+        return activity
 
     def facts(self, depths: Mapping[str, float]) -> tuple[ActivationFacts, ...]:
         return tuple(
-            _facts(path, name, self, depths.get(path, 0.0))
+            _facts(path, name, self.raw[path], depths.get(path, 0.0))
             for path, name in self.names.items()
-            if path in self.samples
+            if path in self.raw
         )
 
 
 @contextmanager
 def activity(model: Any) -> Iterator[Activity]:
-    """Watch every layer with a nonlinearity while the model is called inside the block, eagerly."""
-    seen = Activity()
+    """Watch every layer with a nonlinearity while the model is called inside the block, in a
+    trace or eagerly."""
+    layers = {path: (layer, name) for path, layer in walk(model) if (name := _activation(layer))}
+    seen = Activity({path: name for path, (_, name) in layers.items()})
     with ExitStack() as stack:
-        for path, layer in walk(model):
-            name = _activation(layer)
-            if name:
-                seen.names[path] = name
-                stack.enter_context(replaced_call(layer, _looking(path, seen)))
+        for path, (layer, _) in layers.items():
+            stack.enter_context(replaced_call(layer, _looking(path, seen)))
         yield seen
 
 
@@ -60,17 +65,19 @@ def _looking(path: str, seen: Activity) -> Any:
         import tensorflow as tf
 
         y = original(*args, **kwargs)
-        if not isinstance(y, tf.__internal__.EagerTensor) or len(y.shape) < 2:
+        if not tf.is_tensor(y) or y.shape.rank is None or y.shape.rank < 2:
             return y
-        peak = tf.reduce_max(tf.stop_gradient(y), axis=list(range(len(y.shape) - 1)))
-        held = seen.peaks.get(path)
-        seen.peaks[path] = peak if held is None else tf.maximum(held, peak)
-        if path not in seen.samples:
-            flat = tf.reshape(tf.stop_gradient(y), [-1])
-            size = int(flat.shape[0])
-            # An odd stride, so that every channel has its part in the sample.
-            seen.samples[path] = flat[:: max(1, size // _SAMPLE) | 1]
-            seen.values[path] = size // max(int(y.shape[-1]), 1)
+        given = tf.stop_gradient(y)
+        peak = tf.reduce_max(given, axis=list(range(y.shape.rank - 1)))
+        if path in seen.raw:
+            held = seen.raw[path]
+            seen.raw[path] = (tf.maximum(held[0], peak), *held[1:])
+            return y
+        size = y.shape.num_elements()
+        # An odd stride, so that every channel has its part in the sample.
+        stride = 1 if size is None else max(1, size // _SAMPLE) | 1
+        flat = tf.reshape(given, [-1])
+        seen.raw[path] = (peak, flat[::stride], tf.size(flat) // tf.shape(y)[-1])
         return y
 
     return call
@@ -90,9 +97,8 @@ def _activation(layer: Any) -> str:
     return "" if name == "linear" else name
 
 
-def _facts(path: str, name: str, seen: Activity, depth: float) -> ActivationFacts:
-    sample = np.asarray(seen.samples[path], dtype=np.float64)
-    peak = np.asarray(seen.peaks[path], dtype=np.float64)
+def _facts(path: str, name: str, raw: tuple[Any, ...], depth: float) -> ActivationFacts:
+    peak, sample = (np.asarray(values, dtype=np.float32) for values in raw[:2])
     finite = bool(np.isfinite(sample).all() and np.isfinite(peak).all())
     low, high = _BOUNDS.get(name, (-np.inf, np.inf))
     ends = (sample <= low + _AT_THE_END) | (sample >= high - _AT_THE_END)
@@ -100,11 +106,11 @@ def _facts(path: str, name: str, seen: Activity, depth: float) -> ActivationFact
         layer=path,
         activation=name,
         depth=depth,
-        mean=float(sample.mean()),
-        spread=float(sample.std()),
+        mean=float(sample.mean(dtype=np.float64)),
+        spread=float(sample.std(dtype=np.float64)),
         dead=float((peak <= 0.0).mean()) if name in _RECTIFIERS else 0.0,
         saturated=float(ends.mean()) if name in _BOUNDS else 0.0,
         channels=len(peak),
-        values=seen.values[path],
+        values=int(raw[2]),
         finite=finite,
     )

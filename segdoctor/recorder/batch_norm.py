@@ -6,9 +6,10 @@ the batch's own statistics and the stored ones would have given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ Vector = NDArray[np.float64]
 _AGREES = 0.02
 # How much nearer one prediction must be than the other to name the statistics that were used.
 _CLEARLY_NEARER = 5.0
+# Values of a layer's input and output that are kept to name the statistics it used.
+_VALUES = 16_384
 # Values of an output that are kept to compare two passes.
 _SAMPLE = 2048
 # Shares of the initial values (mean 0, variance 1) that a lagging moving average may still hold.
@@ -41,22 +44,47 @@ class Seen:
     moving_mean: Vector
     moving_variance: Vector
     values_per_example: int
-    sample: Vector
 
 
-@dataclass
 class Watch:
-    """What all BN layers of a model showed in one pass, by path."""
+    """What all BN layers of a model showed in one pass, by path.
 
-    seen: dict[str, Seen] = field(default_factory=dict)
+    ``raw`` holds the tensors of each layer's first call, in the order of the calls; ``seen`` is
+    worked out of them once they have values. ``moments``: False where only outputs are compared.
+    """
+
+    def __init__(self, layers: dict[str, Any], *, moments: bool = True) -> None:
+        self.layers = layers
+        self.moments = moments
+        self.raw: dict[str, tuple[Any, ...]] = {}
+
+    def given(self, values: Sequence[tuple[Any, ...]]) -> Watch:
+        """The same layers with the values that a traced pass gave for ``raw``."""
+        watch = Watch(self.layers, moments=self.moments)
+        watch.raw = dict(zip(self.raw, values, strict=True))
+        return watch
+
+    @cached_property
+    def seen(self) -> dict[str, Seen]:
+        return {path: _seen(self.layers[path], *values) for path, values in self.raw.items()}
+
+    @cached_property
+    def outputs(self) -> dict[str, Vector]:
+        """A sample of each layer's output."""
+        found = {}
+        for path, values in self.raw.items():
+            flat = np.asarray(values[0], dtype=np.float64).ravel()
+            found[path] = flat[:: max(1, flat.size // _SAMPLE)]
+        return found
 
 
 @contextmanager
-def watched(model: Any) -> Iterator[Watch]:
-    """Look at every batch normalisation while the model is called inside the block, eagerly."""
-    watch = Watch()
+def watched(model: Any, *, moments: bool = True) -> Iterator[Watch]:
+    """Look at every batch normalisation while the model is called inside the block, in a trace
+    or eagerly."""
+    watch = Watch(dict(batch_norm_layers(model)), moments=moments)
     with ExitStack() as stack:
-        for path, layer in batch_norm_layers(model):
+        for path, layer in watch.layers.items():
             stack.enter_context(replaced_call(layer, _looking(layer, path, watch)))
         yield watch
 
@@ -65,59 +93,71 @@ def _looking(layer: Any, path: str, watch: Watch) -> Any:
     def call(original: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         import tensorflow as tf
 
+        if path in watch.raw:
+            return original(x, *args, **kwargs)
         before = _stored(layer)
         y = original(x, *args, **kwargs)
-        if path not in watch.seen:
-            after = _stored(layer)
-            moved = not all(
-                np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True)
-            )
-            seen = _look(layer, tf.stop_gradient(x), tf.stop_gradient(y), before)
-            seen.moved = moved
-            if moved and seen.mode == "unclear":  # stored and batch statistics are the same here
-                seen.mode = "batch"
-            watch.seen[path] = seen
+        axis = channel_axis(layer, len(x.shape))
+        rows = _rows(tf.stop_gradient(y), axis)
+        if not watch.moments:
+            watch.raw[path] = (rows,)
+            return y
+        inputs = tf.stop_gradient(x)
+        mean, variance = batch_statistics(layer, inputs)
+        count = tf.size(inputs) // (tf.size(mean) * tf.shape(inputs)[0])
+        watch.raw[path] = (
+            *(rows, _rows(inputs, axis), mean, variance, count),
+            *(*before, *_stored(layer)),
+        )
         return y
 
     return call
 
 
-def _stored(layer: Any) -> tuple[Vector, Vector]:
+def _stored(layer: Any) -> tuple[Any, Any]:
     """Moving mean and variance as the layer sees them now, inside a stateless scope too."""
+    import tensorflow as tf
+
     pair = []
     for variable in (layer.moving_mean, layer.moving_variance):
         value = variable.value
-        value = value() if callable(value) else value
-        pair.append(values_of(value).astype(np.float64).ravel())
+        pair.append(tf.convert_to_tensor(value() if callable(value) else value))
     return pair[0], pair[1]
 
 
-def _look(layer: Any, x: Any, y: Any, stored: tuple[Vector, Vector]) -> Seen:
+def _rows(values: Any, axis: int) -> Any:
+    """A part of the values as rows of channels: it tells the statistics apart, and costs little
+    on a large map."""
     import tensorflow as tf
 
-    mean, variance, count = batch_statistics(layer, x)
-    batch_mean, batch_variance = (np.array(v, dtype=np.float64).ravel() for v in (mean, variance))
-    # A part of the values tells the statistics apart, and costs little on a large map.
-    axis = channel_axis(layer, len(x.shape))
-    channels = len(batch_mean)
-    rows_x, rows_y = (
-        np.moveaxis(np.asarray(tf.cast(t[:2], tf.float32), dtype=np.float64), axis, -1).reshape(
-            -1, channels
-        )
-        for t in (x, y)
+    values = values[:2]
+    rank = len(values.shape)
+    if axis != rank - 1:
+        values = tf.transpose(values, [*(a for a in range(rank) if a != axis), axis])
+    size = values.shape.num_elements()
+    # An odd stride, so that every column of the map has its part.
+    stride = 1 if size is None else max(1, size // _VALUES) | 1
+    return tf.reshape(values, [-1, values.shape[-1]])[::stride]
+
+
+def _seen(layer: Any, y: Any, x: Any, mean: Any, variance: Any, count: Any, *stored: Any) -> Seen:
+    before = tuple(np.asarray(value, dtype=np.float64).ravel() for value in stored[:2])
+    moved = not all(
+        np.array_equal(a, b, equal_nan=True) for a, b in zip(stored[:2], stored[2:], strict=True)
     )
-    stride = max(1, len(rows_x) * channels // 65536)
-    rows_x, rows_y = rows_x[::stride], rows_y[::stride]
-    flat = rows_y.ravel()
+    batch = tuple(np.asarray(value, dtype=np.float64).ravel() for value in (mean, variance))
+    rows_x, rows_y = (np.asarray(rows, dtype=np.float32).astype(np.float64) for rows in (x, y))
+    mode = _mode(layer, rows_x, rows_y, batch, before)
+    if moved and mode == "unclear":  # stored and batch statistics are the same here
+        mode = "batch"
     return Seen(
-        mode=_mode(layer, rows_x, rows_y, (batch_mean, batch_variance), stored),
-        moved=False,
-        batch_mean=batch_mean,
-        batch_variance=batch_variance,
-        moving_mean=stored[0],
-        moving_variance=stored[1],
-        values_per_example=count // max(int(x.shape[0]), 1),
-        sample=flat[:: max(1, flat.size // _SAMPLE)],
+        mode=mode,
+        moved=moved,
+        batch_mean=batch[0],
+        batch_variance=batch[1],
+        moving_mean=before[0],
+        moving_variance=before[1],
+        values_per_example=int(count),
     )
 
 
@@ -125,8 +165,8 @@ def _mode(
     layer: Any,
     x: Vector,
     y: Vector,
-    batch: tuple[Vector, Vector],
-    stored: tuple[Vector, Vector],
+    batch: tuple[Vector, ...],
+    stored: tuple[Vector, ...],
 ) -> str:
     scale, offset = (_affine(getattr(layer, name, None)) for name in ("gamma", "beta"))
     spread = float(np.std(y)) + 1e-12
@@ -153,7 +193,10 @@ def _affine(variable: Any) -> Vector | None:
 
 
 def observed(
-    model: Any, training: Watch, inference: Watch, depths: dict[str, float]
+    model: Any,
+    training: Mapping[str, Seen],
+    inference: Mapping[str, Seen],
+    depths: Mapping[str, float],
 ) -> tuple[BatchNormObserved, ...]:
     """The two passes put together, a layer a line, in the model's order.
 
@@ -164,7 +207,7 @@ def observed(
     """
     lines = []
     for path, layer in batch_norm_layers(model):
-        fit, predict = training.seen.get(path), inference.seen.get(path)
+        fit, predict = training.get(path), inference.get(path)
         if fit is None or predict is None:
             continue
         epsilon = float(layer.epsilon)
@@ -204,36 +247,34 @@ def gaps_beyond_lag(seen: Seen, epsilon: float) -> tuple[float, float]:
     the mean ``m`` and ``p + (1 - p) v`` for the variance ``v``. The share that explains the stored
     values best is taken; what it does not explain is no lag.
     """
-    best = (np.inf, np.inf)
-    for share in _LAGS:
-        mean = (1.0 - share) * seen.batch_mean
-        variance = share + (1.0 - share) * seen.batch_variance
-        width = np.sqrt(np.abs(seen.moving_variance) + epsilon)
-        mean_gap = float(np.median(np.abs(mean - seen.moving_mean) / width))
-        variance_gap = _orders(variance, seen.moving_variance, epsilon)
-        if mean_gap + variance_gap < sum(best):
-            best = (mean_gap, variance_gap)
-    return best
+    share = _LAGS[:, None]
+    mean = (1.0 - share) * seen.batch_mean
+    variance = share + (1.0 - share) * seen.batch_variance
+    width = np.sqrt(np.abs(seen.moving_variance) + epsilon)
+    mean_gaps = np.median(np.abs(mean - seen.moving_mean) / width, axis=1)
+    variance_gaps = _orders(variance, seen.moving_variance, epsilon)
+    best = int(np.argmin(np.nan_to_num(mean_gaps + variance_gaps, nan=np.inf)))
+    return float(mean_gaps[best]), float(variance_gaps[best])
 
 
 def _distance(seen: Seen, mean: Vector, variance: Vector, epsilon: float) -> tuple[float, float]:
     width = np.sqrt(np.abs(variance) + epsilon)
     mean_gap = float(np.median(np.abs(seen.batch_mean - mean) / width))
-    return mean_gap, _orders(seen.batch_variance, variance, epsilon)
+    return mean_gap, float(_orders(seen.batch_variance, variance, epsilon))
 
 
-def _orders(a: Vector, b: Vector, epsilon: float) -> float:
+def _orders(a: Vector, b: Vector, epsilon: float) -> Any:
     ratio = (np.abs(a) + epsilon) / (np.abs(b) + epsilon)
-    return float(np.median(np.abs(np.log10(ratio))))
+    return np.median(np.abs(np.log10(ratio)), axis=-1)
 
 
 def first_difference(one: Watch, other: Watch, limit: float) -> str:
     """The first BN layer whose output differs between two passes by more than ``limit`` spreads."""
-    for path, seen in one.seen.items():
-        twin = other.seen.get(path)
-        if twin is None or twin.sample.shape != seen.sample.shape:
+    for path, sample in one.outputs.items():
+        twin = other.outputs.get(path)
+        if twin is None or twin.shape != sample.shape:
             continue
-        spread = float(np.std(seen.sample)) + 1e-12
-        if float(np.mean(np.abs(seen.sample - twin.sample))) / spread > limit:
+        spread = float(np.std(sample)) + 1e-12
+        if float(np.mean(np.abs(sample - twin))) / spread > limit:
             return path
     return ""

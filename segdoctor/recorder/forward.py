@@ -59,6 +59,9 @@ class TracedForward:
         The mode in which ``fit`` (True) or ``predict`` (False) calls the model.
     eager : bool
         No trace: cheaper below about five calls.
+    keeps : bool
+        What the call makes of the state (moving statistics, seeds) is kept. With False Keras 3
+        leaves it as it was.
 
     Notes
     -----
@@ -67,10 +70,13 @@ class TracedForward:
     ``trainable``.
     """
 
-    def __init__(self, model: Any, training: bool, *, eager: bool = False) -> None:
+    def __init__(
+        self, model: Any, training: bool, *, eager: bool = False, keeps: bool = True
+    ) -> None:
         self.model = model
         self.training = training
         self.eager = eager
+        self._keeps = keeps
         self.reach: Reach = ""
         self._traced: Any = None
 
@@ -79,7 +85,7 @@ class TracedForward:
 
         x = tf.nest.map_structure(tf.convert_to_tensor, x)
         if self.eager:
-            y_pred, logits, regularisation = self._forward(x)
+            y_pred, logits, regularisation = self.parts(x)
         else:
             with quick_tracing():
                 y_pred, logits, regularisation = self._call_traced(x)
@@ -99,15 +105,17 @@ class TracedForward:
         import tensorflow as tf
 
         if self._traced is None:
-            self._traced = tf.function(self._forward, autograph=False, reduce_retracing=True)
+            self._traced = tf.function(self.parts, autograph=False, reduce_retracing=True)
             try:
                 return self._traced(x)
             except tf.errors.OperatorNotAllowedInGraphError:
                 # A layer written with Python's `if` over tensors: only autograph can trace it.
-                self._traced = tf.function(self._forward, autograph=True, reduce_retracing=True)
+                self._traced = tf.function(self.parts, autograph=True, reduce_retracing=True)
         return self._traced(x)
 
-    def _forward(self, x: Any) -> Any:
+    def parts(self, x: Any) -> tuple[Any, list[Any], Any]:
+        """``(y_pred, logits of each output or None, regularisation)`` for tensors, in the graph
+        that is being made or eagerly."""
         import tensorflow as tf
 
         if is_tf_keras(self.model):
@@ -140,7 +148,7 @@ class TracedForward:
         with StatelessScope(state_mapping=held, collect_losses=True) as scope:
             y_pred = self.model(x, training=self.training) if takes_mode else self.model(x)
             losses = list(self.model.losses)
-        for variable in variables:
+        for variable in variables if self._keeps else ():
             value = scope.get_current_value(variable)
             if value is not None and value is not before.get(id(variable)):
                 tf_variable(variable).assign(tf.cast(value, variable.dtype))

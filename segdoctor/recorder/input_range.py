@@ -63,7 +63,7 @@ def _gap(model: Any, layer: Any, x: Any, mean: Any, variance: Any) -> float:
         except Exception as error:
             if not seen:
                 raise NotExaminedError(f"the first layers do not run: {error}") from error
-    batch_mean, batch_variance, _ = (np.asarray(value) for value in seen[0])
+    batch_mean, batch_variance = (np.asarray(value) for value in seen[0])
     shift = np.abs(batch_mean - mean) / np.sqrt(variance + float(layer.epsilon))
     spread = np.abs(np.log10((batch_variance + 1e-12) / (variance + 1e-12)))
     return float(np.median(shift + spread))

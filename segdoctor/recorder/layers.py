@@ -74,5 +74,13 @@ def tf_variable(variable: Any) -> Any:
 
 def values_of(variable: Any) -> NDArray[Any]:
     """A copy of a variable's values, of any Keras, as an array of its own type."""
+    return np.array(view_of(variable))
+
+
+def view_of(variable: Any) -> NDArray[Any]:
+    """A variable's values as they are now, without a copy, to be read only.
+
+    TensorFlow writes a changed variable into new memory while someone holds the old one.
+    """
     raw = tf_variable(variable)
-    return np.array(raw.numpy() if hasattr(raw, "numpy") else raw)
+    return np.asarray(raw.read_value() if hasattr(raw, "read_value") else raw)

@@ -10,8 +10,10 @@ import numpy as np
 
 from segdoctor.core.model_facts import BatchNormFacts, GraphFacts, LayerFacts, WeightFacts
 from segdoctor.measures.graph_config import batch_norms_from, graph_from_config
-from segdoctor.measures.weight_statistics import statistics_of
-from segdoctor.recorder.layers import batch_norm_layers, is_tf_keras, values_of, walk
+from segdoctor.measures.weight_statistics import blocks_of, statistics_of, total_of
+from segdoctor.recorder.layers import batch_norm_layers, is_tf_keras, view_of, walk
+
+_LARGE = 1 << 17  # elements: from here on a wide copy of the whole costs more than the sums
 
 
 def live_facts(
@@ -27,10 +29,15 @@ def live_facts(
     model : keras.Model or tf_keras.Model
     flavour : the Keras under which the run is judged. None: the one the object belongs to.
     """
-    flavour = flavour or ("tf_keras" if is_tf_keras(model) else "keras3")
+    flavour = flavour or own_flavour(model)
     weights = weight_facts(model)
-    graph = _with_parameters(live_graph(model, flavour), weights)
+    graph = with_parameters(live_graph(model, flavour), weights)
     return graph, weights, batch_norm_facts(model, graph, weights)
+
+
+def own_flavour(model: Any) -> str:
+    """The Keras that the object belongs to."""
+    return "tf_keras" if is_tf_keras(model) else "keras3"
 
 
 def live_graph(model: Any, flavour: str) -> GraphFacts:
@@ -127,8 +134,9 @@ def variable_dtype(variable: Any) -> str:
 
 
 def _statistics(path: str, variable: Any) -> WeightFacts:
-    values = values_of(variable)
-    total = statistics_of(values)
+    values = view_of(variable)
+    large = values.size > _LARGE
+    total = total_of(blocks_of(values)) if large else statistics_of(values)
     return WeightFacts(
         layer=path,
         name=variable_name(variable),
@@ -177,7 +185,8 @@ def batch_norm_facts(
     return tuple(facts)
 
 
-def _with_parameters(graph: GraphFacts, weights: tuple[WeightFacts, ...]) -> GraphFacts:
+def with_parameters(graph: GraphFacts, weights: tuple[WeightFacts, ...]) -> GraphFacts:
+    """The graph with the number of weights of each layer, its inner layers' included."""
     counts: dict[str, int] = {}
     for weight in weights:
         parts = weight.layer.split("/")

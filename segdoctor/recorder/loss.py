@@ -40,7 +40,7 @@ class LossAsInFit:
         """
         if reach in ("Softmax", "Sigmoid") and outputs.keras_logits is not None:
             return self._in_graph(y, outputs.keras_logits, sample_weight, reach)
-        return self._compute(y, outputs.y_pred, sample_weight)
+        return self.compute(y, outputs.y_pred, sample_weight)
 
     def total(self, y: Any, outputs: Outputs, sample_weight: Any = None, reach: Reach = "") -> Any:
         """The loss and the model's regularisation losses: what ``fit`` minimises."""
@@ -49,7 +49,8 @@ class LossAsInFit:
         value = self(y, outputs, sample_weight, reach)
         return value + tf.cast(outputs.regularisation, value.dtype)
 
-    def _compute(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    def compute(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The loss of ``y_pred`` as it is, in the graph that is being made or eagerly."""
         import tensorflow as tf
 
         y = tf.nest.map_structure(tf.convert_to_tensor, y)
@@ -63,6 +64,6 @@ class LossAsInFit:
         operation = tf.nn.softmax if reach == "Softmax" else tf.nn.sigmoid
 
         def value(y: Any, logits: Any, sample_weight: Any) -> Any:
-            return self._compute(y, operation(logits), sample_weight)
+            return self.compute(y, operation(logits), sample_weight)
 
         return tf.function(value, autograph=False)(y, logits, sample_weight)

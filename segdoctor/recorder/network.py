@@ -8,36 +8,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from segdoctor.core.error_line import error_line
 from segdoctor.core.measured import GradientFacts, ModeFacts
+from segdoctor.core.model_facts import WeightFacts
 from segdoctor.core.network_facts import NotFinite
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.trace import Missing
 from segdoctor.measures.graph_depth import layer_depths
-from segdoctor.recorder.activations import activity
-from segdoctor.recorder.batch_norm import Watch, first_difference, observed, watched
-from segdoctor.recorder.forward import Outputs, Reach, TracedForward, quick_tracing
+from segdoctor.recorder.batch_norm import first_difference, observed
+from segdoctor.recorder.block_ends import block_flow
 from segdoctor.recorder.gradient_cut import cutting_operations
 from segdoctor.recorder.gradients import gradient_facts
-from segdoctor.recorder.layers import batch_norm_layers
+from segdoctor.recorder.layers import batch_norm_layers, walk
 from segdoctor.recorder.legacy_batch_norm import legacy_batch_norm
-from segdoctor.recorder.live_graph import live_facts
-from segdoctor.recorder.loss import LossAsInFit
+from segdoctor.recorder.live_graph import (
+    batch_norm_facts,
+    live_graph,
+    own_flavour,
+    weight_facts,
+    with_parameters,
+)
 from segdoctor.recorder.modes import first_output, output_gap, without_noise
 from segdoctor.recorder.not_finite import name_the_operation
+from segdoctor.recorder.passes import Passed, Passes
 from segdoctor.recorder.penalty import decay_penalty, l2_penalty
-from segdoctor.recorder.recalibrate import recalibrate
-from segdoctor.recorder.snapshot import preserved, preserved_variables
-from segdoctor.recorder.updates import update_facts
+from segdoctor.recorder.snapshot import preserved
+from segdoctor.recorder.updates import RealStep
 
 # From here on a layer's output counts as different in the two modes.
 _OPENS = 0.1
 # A gap beyond this is worth one more pass that tells noise from a real difference.
 _WORTH_ASKING = 0.05
+
+_MEASURED = (
+    *("gradients", "blocks", "bn_observed", "modes", "updates", "y_train", "y_infer"),
+    *("penalties", "activations", "output_gradient", "not_finite", "gradient_cut"),
+)
 
 
 def record_network(
@@ -68,220 +79,185 @@ def record_network(
     Returns
     -------
     dict
-        ``graph, weights, batch_norms, gradients, bn_observed, modes, updates, y_train, y_infer``,
-        each the value or the :class:`Missing` that says why there is none.
+        ``graph, weights, batch_norms, gradients, blocks, bn_observed, modes, updates, y_train,
+        y_infer`` and more, each the value or the :class:`Missing` that says why there is none.
     """
-    own_graph, weights, batch_norms = live_facts(model, flavour)
-    graph = graph or own_graph
-    fields: dict[str, object] = {"graph": graph, "weights": weights, "batch_norms": batch_norms}
-    with preserved(model, optimizer), legacy_batch_norm(model, graph.flavour):
-        passes = _Passes(model, loss, x, y, sample_weight, layer_depths(graph))
-        try:
-            passes.run()
-        except Exception as error:  # noqa: BLE001 - the boundary: the user's layers may raise anything
-            missing = Missing(f"the model does not run on the batch: {error_line(error)}")
-            names = (
-                *("gradients", "bn_observed", "modes", "updates", "y_train", "y_infer"),
-                *("penalties", "activations", "output_gradient", "not_finite", "gradient_cut"),
-            )
-            return {**fields, **dict.fromkeys(names, missing)}
-        fields |= passes.fields()
-        fields["updates"] = _updates(model, optimizer, passes, planned_steps)
-        fields["penalties"] = _penalties(model, optimizer, passes, fields["updates"])
-        fields |= passes.closer_looks()
-    return fields
+    recorder = NetworkRecorder(
+        model,
+        loss,
+        optimizer=optimizer,
+        flavour=flavour,
+        graph=graph,
+        planned_steps=planned_steps,
+    )
+    return recorder(x, y, sample_weight)
 
 
-class _Passes:
-    """The passes over one batch, and what they left."""
+class NetworkRecorder:
+    """``(x, y, sample_weight) -> fields``: :func:`record_network` for several batches.
+
+    The first call runs eagerly, the later ones traced. Parameters as there.
+    """
 
     def __init__(
-        self, model: Any, loss: Any, x: Any, y: Any, weight: Any, depths: dict[str, float]
+        self,
+        model: Any,
+        loss: Any,
+        *,
+        optimizer: Any = None,
+        flavour: str | None = None,
+        graph: Any = None,
+        planned_steps: int | None = None,
     ) -> None:
-        self.model, self.x, self.y, self.weight = model, x, y, weight
-        self.depths = depths
-        self.statistics = [
-            variable
-            for _, layer in batch_norm_layers(model)
-            for variable in (layer.moving_mean, layer.moving_variance)
-        ]
-        self.why_no_loss = "" if loss is not None else "no loss is known"
-        self.loss = LossAsInFit(loss, model) if loss is not None else None
-        self.gradients: dict[int, Any] | None = None
-        self.facts: tuple[GradientFacts, ...] = ()
-        self.output_gradient: Any = None
-        self.activations: Any = None
-        self.reach: Reach = ""
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self._flavour, self._graph, self._planned = flavour, graph, planned_steps
+        self._flags: tuple[bool, ...] = ()
+        self._begun = self._traced = False
+        self._traceable = True
 
-    def run(self) -> None:
-        self.train, self.seen_train = self._with_gradients()
-        self.infer, self.seen_infer = self._watched(training=False)
-        self.modes = self._modes()
-
-    def fields(self) -> dict[str, object]:
-        no_loss = Missing(self.why_no_loss, "" if self.loss is not None else "--loss")
-        if self.gradients is not None:
-            self.facts = gradient_facts(self.model, self.gradients, self.depths)
-        return {
-            "y_train": np.asarray(first_output(self.train.y_pred)),
-            "y_infer": np.asarray(first_output(self.infer.y_pred)),
-            "bn_observed": observed(self.model, self.seen_train, self.seen_infer, self.depths),
-            "modes": self.modes,
-            "gradients": no_loss if self.gradients is None else self.facts,
+    def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, object]:
+        """The fields of :func:`record_network` for one batch."""
+        weights = weight_facts(self.model)
+        self._begin(weights)
+        fields: dict[str, object] = {
+            "graph": self._known,
+            "weights": weights,
+            "batch_norms": batch_norm_facts(self.model, self._own, weights),
         }
+        with (
+            preserved(self.model, self.optimizer),
+            legacy_batch_norm(self.model, self._known.flavour),
+        ):
+            try:
+                look = self._look((x, y, sample_weight))
+            except Exception as error:  # noqa: BLE001 - the boundary: the user's layers may raise anything
+                missing = Missing(f"the model does not run on the batch: {error_line(error)}")
+                return {**fields, **dict.fromkeys(_MEASURED, missing)}
+            return {**fields, **self._fields(look, weights)}
 
-    def _with_gradients(self) -> tuple[Outputs, Watch]:
-        with watched(self.model) as seen, activity(self.model) as self.activations:
-            outputs = self._forward_and_back(eager=True)
-        if self.loss is not None and not self.reach and _may_be_activated(outputs):
-            # A bare softmax operation at the end shows its logits to the loss in a graph only.
-            eagerly, self.gradients = self.gradients, None
-            in_graph = self._forward_and_back(eager=False)
-            if self.reach:
-                return in_graph, seen
-            self.gradients = eagerly
-        return outputs, seen
+    def _begin(self, weights: tuple[WeightFacts, ...]) -> None:
+        """Begin anew where ``trainable`` was changed since the last call."""
+        flags = tuple(bool(layer.trainable) for _, layer in walk(self.model))
+        if self._begun and flags == self._flags:
+            return
+        self._flags, self._begun, self._traced = flags, True, False
+        self._own = live_graph(self.model, self._flavour or own_flavour(self.model))
+        self._known = self._graph or with_parameters(self._own, weights)
+        self._depths = layer_depths(self._known)
+        self._passes = Passes(self.model, self.loss, self._depths)
+        self._step = RealStep(self.model, self.optimizer, planned_steps=self._planned)
 
-    def _forward_and_back(self, *, eager: bool, done: list[str] | None = None) -> Outputs:
-        """One pass; with ``done`` a loss that raises is not caught, and stages are told."""
-        import tensorflow as tf
+    def _look(self, batch: Any) -> _Look:
+        if self._traced:
+            try:
+                return self._looked(batch)
+            except Exception:  # noqa: BLE001 - what cannot be traced, or fails in a trace only, is asked again
+                self._traced = self._traceable = False
+        look = self._looked(batch)
+        self._traced = self._traceable
+        return look
 
-        forward = TracedForward(self.model, training=True, eager=eager)
-        variables = forward.trainable_variables()
-        with preserved_variables(self.statistics), quick_tracing():
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(variables)
-                outputs = forward(self.x)
-                self.reach = forward.reach
-                if done is None:
-                    total = self._total(outputs)
-                else:
-                    done.append("forward")
-                    total = self.loss.total(self.y, outputs, self.weight, self.reach)  # type: ignore[union-attr]
-                    done.append("loss")
-            if total is not None:
-                scores = self._scores(outputs)
-                found = tape.gradient(total, [*variables, scores])
-                self.output_gradient = found.pop()
-                self.gradients = {id(v): g for v, g in zip(variables, found, strict=True)}
-        return outputs
+    def _looked(self, batch: Any) -> _Look:
+        passes = self._passes
+        train = passes.there_and_back(batch, traced=self._traced)
+        infer = passes.forward(batch, training=False, traced=self._traced)
+        updates = self._updates(train)
+        return _Look(batch, train, infer, self._modes(batch, train, infer), updates)
 
-    def _scores(self, outputs: Outputs) -> Any:
-        """The tensor that the loss looks at: the logits where Keras reaches back to them."""
-        behind = outputs.keras_logits
-        if behind is not None and self.reach:
-            return behind[0] if isinstance(behind, list) else behind
-        return first_output(outputs.y_pred)
-
-    def closer_looks(self) -> dict[str, object]:
-        """Units that are dead; and, only where something is wrong, the operation to blame."""
-        found: dict[str, object] = {
-            "activations": self.activations.facts(self.depths),
-            "output_gradient": Missing(self.why_no_loss or "the output has no gradient")
-            if self.output_gradient is None
-            else np.asarray(self.output_gradient, np.float32),
-        }
-        found["not_finite"] = self._not_finite()
-        found["gradient_cut"] = self._cut()
-        return found
-
-    def _not_finite(self) -> object:
-        output = np.asarray(first_output(self.train.y_pred))
-        if np.isfinite(output).all() and all(fact.finite for fact in self.facts):
-            return None
-        if self.gradients is None:
-            return NotFinite("forward", "")
-        return name_the_operation(
-            self.model, lambda done: self._forward_and_back(eager=True, done=done)
-        )
-
-    def _cut(self) -> object:
-        lost = [] if self.gradients is None else [g for g in self.gradients.values() if g is None]
-        if not lost:
-            return ()
-        variables = TracedForward(self.model, training=True).trainable_variables()
-        unreached = [v for v in variables if self.gradients and self.gradients.get(id(v)) is None]
-        return cutting_operations(self.model, self.x, unreached)
-
-    def _total(self, outputs: Outputs) -> Any:
-        """What ``fit`` minimises; None where the loss is unknown or raises."""
-        if self.loss is None:
-            return None
-        try:
-            return self.loss.total(self.y, outputs, self.weight, self.reach)
-        except Exception as error:  # noqa: BLE001 - the boundary: a loss of the user's own
-            self.why_no_loss = f"the loss raises: {error_line(error)}"
-            return None
-
-    def _watched(self, *, training: bool) -> tuple[Outputs, Watch]:
-        with preserved_variables(self.statistics), watched(self.model) as seen:
-            return TracedForward(self.model, training, eager=True)(self.x), seen
-
-    def _modes(self) -> ModeFacts:
+    def _modes(self, batch: Any, train: Passed, infer: Passed) -> ModeFacts:
+        """The two modes beside each other, noise apart and lag apart."""
+        passes, traced = self._passes, self._traced
         with without_noise(self.model) as noisy:
-            quiet, seen = self._watched(training=True) if noisy else (self.train, self.seen_train)
-            settled = self._settled()
-            gap = output_gap(quiet.y_pred, self.infer.y_pred)
-            left = output_gap(quiet.y_pred, settled.y_pred)
-            if left > _WORTH_ASKING:  # random numbers that no layer of Keras draws?
-                again, _ = self._watched(training=True)
-                noise = output_gap(quiet.y_pred, again.y_pred)
-                gap, left = max(gap - noise, 0.0), max(left - noise, 0.0)
+            pass
+        quiet = train
+        if noisy:
+            quiet = passes.forward(batch, training=True, quiet=True, traced=traced)
+        norms = dict(batch_norm_layers(self.model))
+        moving = [norms[path] for path, seen in train.watch.seen.items() if seen.moved]
+        settled = passes.settled(batch, moving, traced=traced) if moving else infer.y_pred
+        gap, left = (output_gap(quiet.y_pred, other) for other in (infer.y_pred, settled))
+        if left > _WORTH_ASKING:  # random numbers that no layer of Keras draws?
+            again = passes.forward(batch, training=True, quiet=True, traced=traced)
+            noise = output_gap(quiet.y_pred, again.y_pred)
+            gap, left = max(gap - noise, 0.0), max(left - noise, 0.0)
         return ModeFacts(
             gap=gap,
             gap_recalibrated=left,
-            first_layer=first_difference(seen, self.seen_infer, _OPENS),
-            loss_training=self._value(quiet),
-            loss_inference=self._value(self.infer),
+            first_layer=first_difference(quiet.watch, infer.watch, _OPENS),
+            loss_training=quiet.loss,
+            loss_inference=infer.loss,
         )
 
-    def _settled(self) -> Outputs:
-        """Inference with the statistics that training would settle on, on this batch alone."""
-        moving = [
-            layer
-            for path, layer in batch_norm_layers(self.model)
-            if path in self.seen_train.seen and self.seen_train.seen[path].moved
-        ]
-        if not moving:
-            return self.infer
-        with preserved_variables(self.statistics):
-            recalibrate(self.model, [self.x], moving)
-            return TracedForward(self.model, training=False, eager=True)(self.x)
+    def _fields(self, look: _Look, weights: tuple[WeightFacts, ...]) -> dict[str, object]:
+        train, infer, why = look.train, look.infer, self._passes.why_no_loss
+        no_loss = self._no_loss()
+        facts: tuple[GradientFacts, ...] = ()
+        if train.gradients is not None:
+            facts = gradient_facts(self.model, train.gradients, self._depths, weights)
+        return {
+            "y_train": np.asarray(first_output(train.y_pred)),
+            "y_infer": np.asarray(first_output(infer.y_pred)),
+            "bn_observed": observed(self.model, train.watch.seen, infer.watch.seen, self._depths),
+            "modes": look.modes,
+            "gradients": no_loss if train.gradients is None else facts,
+            "blocks": no_loss if train.gradients is None else block_flow(train.ends, self._depths),
+            "updates": look.updates,
+            "penalties": self._penalties(look),
+            "activations": train.activity.facts(self._depths),
+            "output_gradient": Missing(why or "the output has no gradient")
+            if train.output_gradient is None
+            else np.asarray(train.output_gradient, np.float32),
+            "not_finite": self._not_finite(look, facts),
+            "gradient_cut": self._cut(look),
+        }
 
-    def _value(self, outputs: Outputs) -> float | None:
-        if self.loss is None or self.why_no_loss:
+    def _no_loss(self) -> Missing:
+        return Missing(self._passes.why_no_loss, "" if self.loss is not None else "--loss")
+
+    def _updates(self, train: Passed) -> object:
+        if train.gradients is None:
+            return self._no_loss()
+        if self.optimizer is None:
+            return Missing("no optimizer is known", "--optimizer … --learning-rate")
+        try:
+            return self._step(train.gradients, traced=self._traced)
+        except NotExaminedError as why:
+            return Missing(str(why))
+        except Exception as error:  # noqa: BLE001 - the boundary: an optimizer of the user's own
+            return Missing(f"the optimizer fails on the batch's gradient: {error_line(error)}")
+
+    def _penalties(self, look: _Look) -> object:
+        """The pull of L2 losses and of the optimizer's weight decay; () where there is neither."""
+        gradients, updates = look.train.gradients, look.updates
+        if gradients is None:
+            return self._no_loss()
+        found = [l2_penalty(self.model, gradients, look.modes.loss_training or 0.0)]
+        if self.optimizer is not None and isinstance(updates, tuple):
+            found.append(decay_penalty(self.optimizer, updates))
+        return tuple(fact for fact in found if fact is not None)
+
+    def _not_finite(self, look: _Look, facts: tuple[GradientFacts, ...]) -> object:
+        output = np.asarray(first_output(look.train.y_pred))
+        if np.isfinite(output).all() and all(fact.finite for fact in facts):
             return None
-        reach = self.reach if outputs.keras_logits is not None else ""
-        # Of a bare operation at the end only the pass in the graph knows the logits.
-        if self.reach in ("Softmax", "Sigmoid") and not reach:
-            return None
-        return float(self.loss(self.y, outputs, self.weight, reach))
+        if look.train.gradients is None:
+            return NotFinite("forward", "")
+        return name_the_operation(self.model, lambda done: self._passes.again(look.batch, done))
+
+    def _cut(self, look: _Look) -> object:
+        gradients = look.train.gradients or {}
+        if not any(gradient is None for gradient in gradients.values()):
+            return ()
+        unreached = [v for v in self._passes.variables if gradients.get(id(v)) is None]
+        return cutting_operations(self.model, look.batch[0], unreached)
 
 
-def _penalties(model: Any, optimizer: Any, passes: _Passes, updates: object) -> object:
-    """The pull of L2 losses and of the optimizer's weight decay; () where there is neither."""
-    if passes.gradients is None:
-        return Missing(passes.why_no_loss, "" if passes.loss is not None else "--loss")
-    found = [l2_penalty(model, passes.gradients, passes.modes.loss_training or 0.0)]
-    if optimizer is not None and isinstance(updates, tuple):
-        found.append(decay_penalty(optimizer, updates))
-    return tuple(fact for fact in found if fact is not None)
+@dataclass(frozen=True)
+class _Look:
+    """One batch, what its passes gave, the two modes beside each other, the optimizer's step."""
 
-
-def _may_be_activated(outputs: Outputs) -> bool:
-    """Whether the output lies within [0, 1] without Keras' way back to the logits."""
-    value = np.asarray(first_output(outputs.y_pred))
-    return outputs.keras_logits is None and value.min() >= 0 and value.max() <= 1
-
-
-def _updates(model: Any, optimizer: Any, passes: _Passes, planned_steps: int | None) -> object:
-    if passes.gradients is None:
-        return Missing(passes.why_no_loss, "" if passes.loss is not None else "--loss")
-    if optimizer is None:
-        return Missing("no optimizer is known", "--optimizer … --learning-rate")
-    try:
-        return update_facts(model, optimizer, passes.gradients, planned_steps=planned_steps)
-    except NotExaminedError as why:
-        return Missing(str(why))
-    except Exception as error:  # noqa: BLE001 - the boundary: an optimizer of the user's own
-        return Missing(f"the optimizer fails on the batch's gradient: {error_line(error)}")
+    batch: Any
+    train: Passed
+    infer: Passed
+    modes: ModeFacts
+    updates: object

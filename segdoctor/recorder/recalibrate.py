@@ -29,8 +29,8 @@ def replaced_call(layer: Any, call: Any) -> Iterator[None]:
             object.__setattr__(layer, "call", held)
 
 
-def batch_statistics(layer: Any, x: Any) -> tuple[Any, Any, int]:
-    """Mean and population variance per channel of a BN layer's input, and values per channel.
+def batch_statistics(layer: Any, x: Any) -> tuple[Any, Any]:
+    """Mean and population variance per channel of a BN layer's input, as tensors.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def batch_statistics(layer: Any, x: Any) -> tuple[Any, Any, int]:
     x = tf.cast(x, tf.float32)
     axes = [axis for axis in range(len(x.shape)) if axis != channel_axis(layer, len(x.shape))]
     mean, variance = tf.nn.moments(x, axes)
-    return mean, variance, int(tf.size(x)) // max(int(tf.size(mean)), 1)
+    return mean, variance
 
 
 def channel_axis(layer: Any, rank: int) -> int:
@@ -86,7 +86,8 @@ def recalibrate(
 
     def watch(layer: Any) -> Any:
         def call(original: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-            mean, variance, count = batch_statistics(layer, x)
+            mean, variance = batch_statistics(layer, x)
+            count = int(tf.size(x)) // max(int(tf.size(mean)), 1)
             _assign(layer, mean, variance)
             held = sums.setdefault(id(layer), [0.0, 0.0, 0.0])
             held[0] += count
@@ -110,6 +111,37 @@ def recalibrate(
             mean = first / count
             _assign(layer, mean, tf.maximum(second / count - mean * mean, 0.0))
     return tuple(path for path, layer in wanted if id(layer) in sums)
+
+
+@contextmanager
+def calibrating(model: Any, layers: Iterable[Any]) -> Iterator[None]:
+    """Have ``layers`` normalise, in a call in inference mode inside the block, with the statistics
+    of what flows in: what :func:`recalibrate` on one batch and a pass after it would give, in one
+    pass, in a trace or eagerly."""
+    chosen = {id(layer) for layer in layers}
+
+    def settle(layer: Any) -> Any:
+        def call(original: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+            mean, variance = batch_statistics(layer, x)
+            _put(layer, mean, variance)
+            kwargs["training"] = False
+            return original(x, **kwargs)
+
+        return call
+
+    with ExitStack() as stack:
+        for _, layer in batch_norm_layers(model):
+            if id(layer) in chosen:
+                stack.enter_context(replaced_call(layer, settle(layer)))
+        yield
+
+
+def _put(layer: Any, mean: Any, variance: Any) -> None:
+    """As :func:`_assign`, through Keras, so that a stateless scope holds the values."""
+    import tensorflow as tf
+
+    for variable, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        variable.assign(tf.cast(tf.reshape(value, variable.shape), tf_variable(variable).dtype))
 
 
 def _assign(layer: Any, mean: Any, variance: Any) -> None:

@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segdoctor.recorder.layers import tf_variable, values_of
+from segdoctor.recorder.layers import tf_variable, values_of, view_of
 
 Restore = Callable[[], None]
 
@@ -116,14 +117,28 @@ def _stray_variables(model: Any) -> list[Any]:
 
 
 def _values(variables: list[Any]) -> Restore:
-    saved = [(variable, values_of(variable)) for variable in variables]
+    # Views cost no memory: TensorFlow writes a changed variable elsewhere while they are held.
+    saved = [(variable, _as_it_is(variable)) for variable in variables]
 
     def restore() -> None:
         for variable, value in saved:
-            if values_of(variable).tobytes() != value.tobytes():
+            if not _same(view_of(variable), value):
                 tf_variable(variable).assign(value)
 
     return restore
+
+
+def _as_it_is(variable: Any) -> NDArray[Any]:
+    view = view_of(variable)
+    # The counters and states of random generators are few numbers, and their kernels many.
+    return view if np.issubdtype(view.dtype, np.floating) else view.copy()
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Bit for bit, NaN included; nothing is read where both lie in the same memory."""
+    if one.__array_interface__["data"] == other.__array_interface__["data"]:
+        return True
+    return one.tobytes() == other.tobytes()
 
 
 def _trainable_flags(model: Any) -> Restore:

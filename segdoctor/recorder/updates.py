@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from segdoctor.core.measured import UpdateFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.recorder.layers import is_tf_keras, tf_variable, values_of
 from segdoctor.recorder.live_graph import owned_variables, variable_name
-from segdoctor.recorder.snapshot import optimizer_variables, preserved_variables
+from segdoctor.recorder.snapshot import optimizer_variables
 
 # A planned run of unknown length is looked at up to here for the peak of its schedule.
 _UNKNOWN_STEPS = 100_000
@@ -19,13 +20,7 @@ _UNKNOWN_STEPS = 100_000
 _STEADY = ("SGD", "Adam", "AdamW", "Nadam", "Adamax", "Lion")
 
 
-def update_facts(
-    model: Any,
-    optimizer: Any,
-    gradients: dict[int, Any],
-    steps: int | None = None,
-    planned_steps: int | None = None,
-) -> tuple[UpdateFacts, ...]:
+class RealStep:
     """Displacement of each weight, relative to it and per step, by the run's own optimizer.
 
     The optimizer is made anew from its configuration, with its slots where it has any, at the
@@ -34,40 +29,111 @@ def update_facts(
 
     Parameters
     ----------
-    gradients : ``id`` of the ``tf.Variable`` → gradient or None.
     planned_steps : length of the run, over which the schedule's peak is sought.
-
-    Raises
-    ------
-    NotExaminedError
-        If the optimizer cannot be made anew.
     """
-    pairs = [
-        (variable, gradients.get(id(tf_variable(variable))))
-        for variable in model.trainable_variables
-    ]
-    pairs = [(variable, gradient) for variable, gradient in pairs if gradient is not None]
-    if not pairs:
-        raise NotExaminedError("no trainable variable has a gradient")
-    twin = twin_of(optimizer, planned_steps)
-    inner = type(getattr(twin, "inner_optimizer", twin)).__name__
-    steps = steps or (1 if inner in _STEADY else 3)
-    names = {
-        id(tf_variable(variable)): (path, variable) for path, variable in owned_variables(model)
-    }
-    before = {id(tf_variable(variable)): values_of(variable) for variable, _ in pairs}
-    with preserved_variables([variable for variable, _ in pairs]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _take_steps(twin, optimizer, pairs, steps, is_tf_keras(model))
-        after = {key: values_of(names[key][1]) for key in before if key in names}
-    lines = []
-    for key, moved in after.items():
-        path, variable = names[key]
-        size = float(np.linalg.norm(before[key].astype(np.float64)))
-        step = float(np.linalg.norm(moved.astype(np.float64) - before[key]))
-        if size > 0.0:
-            lines.append(UpdateFacts(path, variable_name(variable), step / size / steps, steps))
-    return tuple(lines)
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        steps: int | None = None,
+        planned_steps: int | None = None,
+    ) -> None:
+        self._model, self._optimizer = model, optimizer
+        self._steps, self._planned = steps, planned_steps
+        self._twin: Any = None
+        self._traced: Any = None
+        self._variables: list[Any] = []
+        self._slots: list[tuple[Any, Any]] = []
+
+    def __call__(
+        self, gradients: dict[int, Any], *, traced: bool = False
+    ) -> tuple[UpdateFacts, ...]:
+        """
+        Parameters
+        ----------
+        gradients : ``id`` of the ``tf.Variable`` → gradient or None.
+
+        Raises
+        ------
+        NotExaminedError
+            If the optimizer cannot be made anew, or no variable has a gradient.
+        """
+        import tensorflow as tf
+
+        reached = [
+            variable
+            for variable in self._model.trainable_variables
+            if gradients.get(id(tf_variable(variable))) is not None
+        ]
+        if not reached:
+            raise NotExaminedError("no trainable variable has a gradient")
+        if [*map(id, reached)] != [*map(id, self._variables)]:
+            self._begin(reached)
+        given = [gradients[id(tf_variable(variable))] for variable in reached]
+        measure = self._measured
+        if traced and hasattr(self._twin, "build"):
+            self._traced = self._traced or tf.function(partial(self._measured), autograph=False)
+            measure = self._traced
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            weights, moves = measure(given)
+        return self._lines(np.asarray(weights), np.asarray(moves))
+
+    def _begin(self, reached: list[Any]) -> None:
+        twin = twin_of(self._optimizer, self._planned)
+        # Loss scaling changes the gradient's size and back again.
+        original = getattr(self._optimizer, "inner_optimizer", self._optimizer)
+        self._twin = getattr(twin, "inner_optimizer", twin)
+        self._variables, self._traced = reached, None
+        if self._steps is None:
+            self._steps = 1 if type(self._twin).__name__ in _STEADY else 3
+        self._slots = []
+        if hasattr(self._twin, "build"):  # tf_keras' legacy optimizers make their slots as they go
+            self._twin.build(reached)
+            self._slots = _slots(original, self._twin)
+
+    def _measured(self, gradients: list[Any]) -> tuple[Any, Any]:
+        """Norms of the weights and of their displacement; everything is given back."""
+        import tensorflow as tf
+
+        raw = [tf_variable(variable) for variable in self._variables]
+        state = [*raw, *map(tf_variable, optimizer_variables(self._twin))]
+        held = [variable.read_value() for variable in state]
+        for source, target in self._slots:
+            target.assign(source)
+        apart = is_tf_keras(self._model)
+        targets = raw if apart else self._variables
+        # With gradient accumulation several batches make one step.
+        several = int(getattr(self._twin, "gradient_accumulation_steps", None) or 1)
+        for _ in range((self._steps or 1) * several):
+            copies = [tf.identity(gradient) for gradient in gradients]
+            self._twin.apply_gradients(list(zip(copies, targets, strict=True)))
+        pairs = list(zip(raw, held, strict=False))
+        weights = tf.stack([_norm(before) for _, before in pairs])
+        moves = tf.stack([_norm(variable.read_value() - before) for variable, before in pairs])
+        for variable, before in zip(state, held, strict=True):
+            variable.assign(before)
+        return weights, moves
+
+    def _lines(self, weights: Any, moves: Any) -> tuple[UpdateFacts, ...]:
+        names = {
+            id(tf_variable(variable)): (path, variable_name(variable))
+            for path, variable in owned_variables(self._model)
+        }
+        lines = []
+        steps = self._steps or 1
+        for variable, size, move in zip(self._variables, weights, moves, strict=True):
+            named = names.get(id(tf_variable(variable)))
+            if named is not None and size > 0.0:
+                lines.append(UpdateFacts(*named, float(move / size / steps), steps))
+        return tuple(lines)
+
+
+def _norm(values: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.norm(tf.cast(values, tf.float64 if values.dtype == tf.float64 else tf.float32))
 
 
 def twin_of(optimizer: Any, planned_steps: int | None = None) -> Any:
@@ -95,34 +161,16 @@ def peak_rate(optimizer: Any, planned_steps: int | None = None) -> float:
     return max(float(np.asarray(rate(int(place)))) for place in places)
 
 
-def _take_steps(
-    twin: Any, original: Any, pairs: list[tuple[Any, Any]], steps: int, old_keras: bool
-) -> None:
-    import tensorflow as tf
-
-    inner = getattr(twin, "inner_optimizer", None)
-    if inner is not None:  # loss scaling changes the gradient's size there and back again
-        twin, original = inner, getattr(original, "inner_optimizer", original)
-    variables = [variable for variable, _ in pairs]
-    if hasattr(twin, "build"):  # tf_keras' legacy optimizers make their slots as they go
-        twin.build(variables)
-        _carry_slots(original, twin)
-    # With gradient accumulation several batches make one step.
-    for _ in range(steps * int(getattr(twin, "gradient_accumulation_steps", None) or 1)):
-        given = [(tf.identity(gradient), variable) for variable, gradient in pairs]
-        if old_keras:
-            twin.apply_gradients([(gradient, tf_variable(v)) for gradient, v in given])
-        else:
-            twin.apply_gradients(given)
-
-
-def _carry_slots(original: Any, twin: Any) -> None:
-    """What the run's optimizer has gathered so far, where both hold the same variables."""
+def _slots(original: Any, twin: Any) -> list[tuple[Any, Any]]:
+    """What the run's optimizer has gathered so far and where it belongs in the twin, where both
+    hold the same variables."""
     theirs, mine = optimizer_variables(original), optimizer_variables(twin)
     if len(theirs) != len(mine):
-        return
+        return []
+    pairs = []
     for source, target in zip(theirs, mine, strict=True):
         name = variable_name(target)
         if name in ("learning_rate", "_learning_rate") or source.shape != target.shape:
             continue
-        tf_variable(target).assign(tf_variable(source))
+        pairs.append((tf_variable(source), tf_variable(target)))
+    return pairs

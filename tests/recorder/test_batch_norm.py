@@ -28,7 +28,7 @@ def look(model: Any, x: Any) -> dict[str, BatchNormObserved]:
         TracedForward(model, training=True, eager=True)(x)
     with preserved(model), watched(model) as predict:
         TracedForward(model, training=False, eager=True)(x)
-    return {seen.layer: seen for seen in observed(model, fit, predict, {})}
+    return {seen.layer: seen for seen in observed(model, fit.seen, predict.seen, {})}
 
 
 def test_trainable_and_frozen_layers(keras: Any) -> None:
