@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdoctor.core.measured import BatchNormObserved
-from segdoctor.recorder.layers import batch_norm_layers, values_of
+from segdoctor.recorder.layers import batch_norm_layers, view_of
 from segdoctor.recorder.recalibrate import batch_statistics, channel_axis, replaced_call
 
 Vector = NDArray[np.float64]
@@ -26,7 +26,7 @@ _AGREES = 0.02
 # How much nearer one prediction must be than the other to name the statistics that were used.
 _CLEARLY_NEARER = 5.0
 # Values of a layer's input and output that are kept to name the statistics it used.
-_VALUES = 16_384
+_VALUES = 8192
 # Values of an output that are kept to compare two passes.
 _SAMPLE = 2048
 # Shares of the initial values (mean 0, variance 1) that a lagging moving average may still hold.
@@ -189,7 +189,7 @@ def _mode(
 def _affine(variable: Any) -> Vector | None:
     if variable is None:
         return None
-    return values_of(variable).astype(np.float64).ravel()
+    return view_of(variable).astype(np.float64).ravel()
 
 
 def observed(

@@ -83,4 +83,4 @@ def view_of(variable: Any) -> NDArray[Any]:
     TensorFlow writes a changed variable into new memory while someone holds the old one.
     """
     raw = tf_variable(variable)
-    return np.asarray(raw.read_value() if hasattr(raw, "read_value") else raw)
+    return np.asarray(raw.value() if hasattr(raw, "handle") else raw)

@@ -19,8 +19,8 @@ from segdoctor.core.error_line import error_line
 from segdoctor.recorder.activations import Activity, activity
 from segdoctor.recorder.batch_norm import Watch, watched
 from segdoctor.recorder.block_ends import block_ends, sizes
-from segdoctor.recorder.forward import Outputs, Reach, TracedForward, quick_tracing
-from segdoctor.recorder.layers import batch_norm_layers, tf_variable
+from segdoctor.recorder.forward import Outputs, Reach, TracedForward
+from segdoctor.recorder.layers import batch_norm_layers, is_tf_keras, tf_variable
 from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.modes import first_output, without_noise
 from segdoctor.recorder.recalibrate import calibrating
@@ -54,9 +54,10 @@ class Passes:
         self.model, self.depths = model, depths
         self.loss = LossAsInFit(loss, model) if loss is not None else None
         self.why_no_loss = "" if loss is not None else "no loss is known"
+        # Keras 3 is called statelessly; tf_keras moves the statistics at once.
         self.statistics = [
             variable
-            for _, layer in batch_norm_layers(model)
+            for _, layer in (batch_norm_layers(model) if is_tf_keras(model) else ())
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
         self.variables = [tf_variable(variable) for variable in model.trainable_variables]
@@ -110,7 +111,8 @@ class Passes:
     def again(self, batch: Any, done: list[str]) -> None:
         """There and back eagerly, raising what its parts raise; ``done`` is told the stages."""
         with preserved_variables(self.statistics):
-            self._there_and_back(*_tensors(batch), done=done)
+            x, y, weight = _tensors(batch)
+            self._there_and_back(x, y, weight, done)
 
     def _run(self, name: str, body: Callable[..., Any], batch: Any, *, traced: bool) -> Any:
         import tensorflow as tf
@@ -121,8 +123,7 @@ class Passes:
             if name not in self._traced:
                 # A partial: TensorFlow counts traces, and warns of many, by a function's code.
                 self._traced[name] = tf.function(partial(body), autograph=False)
-            with quick_tracing():
-                return self._traced[name](*_tensors(batch))
+            return self._traced[name](*_tensors(batch))
 
     def _outputs(
         self, x: Any, y: Any, weight: Any, training: bool, done: list[str] | None = None
