@@ -193,23 +193,17 @@ def run(
 ) -> Report:
     """Run a training script up to its training, and examine what it is about to train.
 
-    The script runs in this process, as ``python script.py args…`` would run it, up to its first
-    ``fit``, ``train_on_batch``, or step of a loop that hands the gradients of a ``GradientTape`` to
-    an optimizer. There model, data, loss, optimizer, metrics, callbacks, validation data, epochs
-    and class weights are taken, and it is examined as :func:`check` does. Then it is stopped.
+    It runs in this process, as ``python script.py args…`` would, up to its first ``fit``,
+    ``train_on_batch``, or step of a loop that hands the gradients of a ``GradientTape`` to an
+    optimizer. What is about to be trained is examined as by :func:`check`; then it is stopped.
 
     Parameters
     ----------
-    script : path or module name
-        A ``.py`` or ``.ipynb`` file; with ``module=True`` the name of a module.
-    args : strings
-        What the script finds in ``sys.argv[1:]``.
-    fit : int
-        Which training is examined; those before it run as they are.
-    go_on : bool
-        Let the script train on after the examination.
-    on_report : callable, optional
-        Gets the report as soon as it is there, before the script goes on.
+    script : a ``.py`` or ``.ipynb`` file; with ``module=True`` the name of a module
+    args : what the script finds in ``sys.argv[1:]``
+    fit : which training is examined; those before it run as they are
+    go_on : let the script train on after the examination
+    on_report : gets the report as soon as it is there, before the script goes on
 
     The other parameters are those of :func:`check`, and stand above what the script says.
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from segdoctor import __version__
+from segdoctor.config import configure
 from segdoctor.core.errors import UntrainedError, UserError
 from segdoctor.options import (
     add_data_options,
@@ -76,12 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module="keras")
-    parser = _build_parser()
-    arguments = parser.parse_args(argv)
-    if not getattr(arguments, "run", None):
-        parser.print_help()
-        return EXIT_USAGE
+    parser, commands = _build_parser()
     try:
+        if argv is None or argv:
+            configure(commands)
+        arguments = parser.parse_args(argv)
+        if not getattr(arguments, "run", None):
+            parser.print_help()
+            return EXIT_USAGE
+        if getattr(arguments, "baseline", None):
+            from segdoctor.examination.baseline import read_baseline
+
+            arguments.known = read_baseline(arguments.baseline)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         print("segdoctor: interrupted", file=sys.stderr)
@@ -98,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = _Parser(
         prog="segdoctor",
         description="Says why a Keras segmentation model does not learn, shows the number that "
@@ -146,7 +153,7 @@ def _build_parser() -> argparse.ArgumentParser:
     scan.set_defaults(run=_scan)
 
     inspect = commands.add_parser("inspect", help="read a model file as data (no TensorFlow)")
-    inspect.add_argument("model", metavar="MODEL", help="a .h5 or .keras file")
+    inspect.add_argument("models", metavar="MODEL", nargs="+", help=".h5 or .keras files")
     inspect.add_argument("--verbose", action="store_true", help="every layer on its own line")
     add_output_options(inspect)
     inspect.set_defaults(run=_inspect)
@@ -162,7 +169,7 @@ def _build_parser() -> argparse.ArgumentParser:
     demo.add_argument("folder", metavar="DIR", nargs="?", default="reports/demo")
     demo.add_argument("--budget", type=seconds, default=20.0, metavar="20s")
     demo.set_defaults(run=_demo)
-    return parser
+    return parser, {"check": check, "run": run, "scan": scan, "inspect": inspect}
 
 
 def _split_codes(values: list[str]) -> tuple[str, ...]:
@@ -188,11 +195,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from segdoctor.report.screen import document_alone
 
     progress = Progress(quiet=False)
+    codes: list[int] = []
     with document_alone(arguments.format != "text") as document:
 
         def examined(report: Report) -> None:
             progress.__exit__(None, None, None)
-            _show(report, arguments, "run", document)
+            codes.extend((report.exit_code, _show(report, arguments, "run", document)))
 
         report = api.run(
             arguments.script,
@@ -205,7 +213,9 @@ def _run(arguments: argparse.Namespace) -> int:
             on_report=examined,
             **{name: getattr(arguments, name) for name in _SCRIPT_OPTIONS},
         )
-    return report.exit_code
+    told, shown = codes
+    # The script went on, and its own exit status is another one.
+    return report.exit_code if report.exit_code != told else shown
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -250,15 +260,20 @@ def _inspect(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from segdoctor import api
 
-    report = api.inspect(
-        arguments.model,
-        select=_split_codes(arguments.select),
-        ignore=_split_codes(arguments.ignore),
-        out=arguments.out,
-        fail_on=arguments.fail_on,
-        seed=arguments.seed,
-    )
-    return _show(report, arguments, "inspect")
+    if len(arguments.models) > 1 and (arguments.format != "text" or arguments.out):
+        raise UserError("inspect: expected one MODEL with --out, or with a --format but text")
+    codes = []
+    for path in arguments.models:
+        report = api.inspect(
+            path,
+            select=_split_codes(arguments.select),
+            ignore=_split_codes(arguments.ignore),
+            out=arguments.out,
+            fail_on=arguments.fail_on,
+            seed=arguments.seed,
+        )
+        codes.append(_show(report, arguments, "inspect"))
+    return next(code for code in (4, 3, 1, 0) if code in codes)
 
 
 def _folder(arguments: argparse.Namespace, command: str) -> str | None:
@@ -274,14 +289,18 @@ def _show(
     report: Report, arguments: argparse.Namespace, command: str, document: TextIO | None = None
 ) -> int:
     """Print the report, write its files, and give the exit status."""
-    if arguments.format == "json":
-        from segdoctor.report.document import to_json
+    if arguments.baseline:
+        from segdoctor.examination.baseline import with_baseline
 
-        (document or sys.stdout).write(to_json(report) + "\n")
-    else:
+        report = with_baseline(report, arguments.known, fail_on=arguments.fail_on)
+    if arguments.format == "text":
         from segdoctor.report.screen import show
 
         show(report, verbose=bool(getattr(arguments, "verbose", False)))
+    else:
+        from segdoctor.report.screen import written_as
+
+        (document or sys.stdout).write(written_as(report, arguments.format) + "\n")
     folder = _folder(arguments, command)
     if folder is not None:
         paths = report.save(folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+FORMATS = ("text", "json", "junit", "sarif", "github")
+
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("the run (a flag overrides what the file was compiled with)")
@@ -100,7 +102,10 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--select", action="append", default=[], metavar="CODE,…")
     output.add_argument("--ignore", action="append", default=[], metavar="CODE,…")
     output.add_argument("--fail-on", choices=("error", "warning", "never"), default="error")
-    output.add_argument("--format", choices=("text", "json"), default="text")
+    output.add_argument("--format", choices=FORMATS, default="text")
+    output.add_argument(
+        "--baseline", metavar="REPORT.json", help="an earlier report: its findings do not count"
+    )
     output.add_argument("--seed", type=int, default=0)
 
 

@@ -11,6 +11,25 @@ from typing import TextIO
 from segdoctor.report.report import Report
 
 
+def written_as(report: Report, form: str) -> str:
+    """The report as a document: ``"json"``, ``"junit"``, ``"sarif"`` or ``"github"``."""
+    if form == "junit":
+        from segdoctor.report.junit import to_junit
+
+        return to_junit(report)
+    if form == "sarif":
+        from segdoctor.report.sarif import to_sarif
+
+        return to_sarif(report)
+    if form == "github":
+        from segdoctor.report.github import to_github
+
+        return to_github(report)
+    from segdoctor.report.document import to_json
+
+    return to_json(report)
+
+
 @contextmanager
 def document_alone(wanted: bool) -> Iterator[TextIO]:
     """Where a document is written while a script runs: with ``wanted``, all that the script and its
