@@ -6,13 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from segdoctor.core.catalogue import codes_matching
-from segdoctor.core.errors import UserError
 from segdoctor.core.run import Trial
+from segdoctor.examination.arguments import chooser_of, fail_on_of, names_of, trial_of
 from segdoctor.examination.request import Request, Say, silent
 from segdoctor.report.report import Report
-
-_FAIL_ON = ("error", "warning", "never")
 
 
 def check(
@@ -149,10 +146,10 @@ def check(
         custom_objects=dict(custom_objects or {}),
         trust=trust,
         device=device,
-        trial=_trial(trial),
-        select=_names(select),
-        ignore=_names(ignore),
-        fail_on=_fail_on(fail_on),
+        trial=trial_of(trial),
+        select=names_of(select),
+        ignore=names_of(ignore),
+        fail_on=fail_on_of(fail_on),
         out=out,
         seed=seed,
         say=progress,
@@ -227,10 +224,10 @@ def run(
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         device=device,
-        trial=_trial(trial),
-        select=_names(select),
-        ignore=_names(ignore),
-        fail_on=_fail_on(fail_on),
+        trial=trial_of(trial),
+        select=names_of(select),
+        ignore=names_of(ignore),
+        fail_on=fail_on_of(fail_on),
         out=out,
         seed=seed,
         say=progress,
@@ -267,7 +264,7 @@ def inspect(
     from segdoctor.examination.static import inspected
     from segdoctor.report.files import check_writable
 
-    chosen = _chooser(select, ignore)
+    chosen = chooser_of(select, ignore)
     if out is not None:
         check_writable(out)
     return inspected(os.fspath(path), chosen, fail_on=fail_on, seed=seed)
@@ -306,7 +303,7 @@ def scan(
     from segdoctor.examination.static import scanned
     from segdoctor.report.files import check_writable
 
-    chosen = _chooser(select, ignore)
+    chosen = chooser_of(select, ignore)
     if out is not None:
         check_writable(out)
     return scanned(
@@ -335,31 +332,3 @@ def _slow_imports() -> None:
     import segdoctor.report.html
     import segdoctor.report.one_page
     import segdoctor.report.screen  # noqa: F401 - loaded for later
-
-
-def _chooser(select: str | Iterable[str], ignore: str | Iterable[str]) -> Callable[[str], bool]:
-    return Request(model=None, select=_names(select), ignore=_names(ignore)).chooser()
-
-
-def _names(codes: str | Iterable[str]) -> tuple[str, ...]:
-    chosen = tuple(codes.split(",")) if isinstance(codes, str) else tuple(codes)
-    codes_matching(chosen)
-    return chosen
-
-
-def _fail_on(level: str) -> str:
-    if level not in _FAIL_ON:
-        raise UserError(f"fail_on: expected one of {', '.join(_FAIL_ON)}, received {level!r}")
-    return level
-
-
-def _trial(trial: Trial | str | bool) -> Trial | None:
-    if isinstance(trial, Trial):
-        if trial.budget_s <= 0:
-            raise UserError(f"trial: expected a budget above 0 s, received {trial.budget_s}")
-        return trial
-    if trial == "auto" or trial is True:
-        return Trial()
-    if trial is False or trial is None or trial == "off":
-        return None
-    raise UserError(f"trial: expected 'auto', False or a segdoctor.Trial, received {trial!r}")

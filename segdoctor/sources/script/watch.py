@@ -114,9 +114,7 @@ class Watch:
     def _replace(self, module: ModuleType, owner: str, name: str, hook: Callable[..., Any]) -> None:
         kind = getattr(module, owner, None)
         original = None if kind is None else vars(kind).get(name)
-        if (
-            kind is None or original is None
-        ):  # another release of Keras: what is not there cannot be called
+        if kind is None or original is None:  # another release of Keras
             return
 
         @functools.wraps(original)
