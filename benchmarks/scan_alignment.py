@@ -33,7 +33,7 @@ class Pairs:
 
     def __init__(self, folder: str) -> None:
         found = collect_pairs(find_layout(folder), split="all")
-        jobs = [Job(i, pair, True) for i, pair in enumerate(found.pairs)]
+        jobs = [Job(i, pair, True, compared=True) for i, pair in enumerate(found.pairs)]
         seen, _ = look_at_all(jobs, LIMIT_PIXELS, None)
         self.small = [pair for _, pair in seen.small]
         self.images = [image_edges(pair.pixels) for pair in self.small]

@@ -293,7 +293,9 @@ def scan(
     """Read a data set folder: pairs, splits, masks' ids. TensorFlow is not imported.
 
     ``images`` and ``masks`` name the folders, or ``pairs`` a list (CSV or text), where the guess
-    of the layout is wrong. ``scheduler``: ``"dask"`` or the address of a Dask scheduler.
+    of the layout is wrong. ``scheduler``: ``"dask"`` or the address of a Dask scheduler. ``deep``
+    decodes every image. With ``out``, what was seen of each file is noted there, so that another
+    scan reads only what is new or changed, and one that was interrupted goes on.
 
     Raises
     ------
@@ -323,6 +325,7 @@ def scan(
             "pairs": pairs,
             "scheduler": scheduler,
             "deep": deep,
+            "cache": out,
         },
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from segdoctor.core.trial_facts import Picture
@@ -21,7 +21,8 @@ class Pair:
 class MaskFacts:
     """One mask as stored. ``histogram`` maps each id to its pixels; ids are the palette's indices
     for mode P. For colour masks ``colours`` maps ``"r,g,b"`` to pixels (and ``"other"`` to those of
-    the colours beyond the first 256) and the histogram is empty.
+    the colours beyond the first 256) and the histogram is empty. ``fractions`` maps values that are
+    no whole numbers (of arrays and TIFFs of floats; the 256 most frequent) to pixels.
     """
 
     path: str
@@ -30,6 +31,7 @@ class MaskFacts:
     histogram: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[str, int] = field(default_factory=dict)
     voc_palette: bool = False
+    fractions: Mapping[float, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,10 @@ class AlignmentFacts:
 class ScanFacts:
     """The data set as it lies on disk.
 
-    ``histogram`` sums the masks' ids over all pairs examined (after ``label_map``), ``presence``
-    counts the masks that hold each id (``split_presence`` those of each split). ``pairs`` are those
+    ``histogram`` sums the masks' ids over all pairs examined (after ``label_map``), ``fractions``
+    those of their values that are no whole numbers, ``presence``
+    counts the masks that hold each id (``split_presence`` those of each split, ``together`` those
+    that hold both of two ids). ``pairs`` are those
     of all lists that define pairs; ``split`` names the one that is trained on. ``void`` is the
     ignore label where the layout or the user declares one (None: unknown, False: there is none).
     """
@@ -182,10 +186,12 @@ class ScanFacts:
     pairs: tuple[Pair, ...]
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     split: str = "all"
-    masks: tuple[MaskFacts, ...] = ()
+    masks: Sequence[MaskFacts] = ()
     histogram: Mapping[int, int] = field(default_factory=dict)
+    fractions: Mapping[float, int] = field(default_factory=dict)
     presence: Mapping[int, int] = field(default_factory=dict)
     split_presence: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    together: Mapping[tuple[int, int], int] = field(default_factory=dict)
     modes: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[FileProblem, ...] = ()
     images_total: int = 0
@@ -198,9 +204,9 @@ class ScanFacts:
     label_map: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     interrupted: bool = False  # True: what was found before Ctrl-C
-    images: tuple[ImageFacts, ...] = ()
-    pixels: tuple[PixelFacts, ...] = ()  # of the sample
-    shapes: tuple[ShapeFacts, ...] = ()  # of the sample
+    images: Sequence[ImageFacts] = ()
+    pixels: Sequence[PixelFacts] = ()  # of the sample
+    shapes: Sequence[ShapeFacts] = ()  # of the sample
     overlaps: tuple[Overlap, ...] = ()
     repeated: tuple[tuple[str, ...], ...] = ()  # groups of paths that are the same file's bytes
     published: Mapping[str, str] = field(default_factory=dict)  # split → the list that it is

@@ -41,7 +41,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "GRAD007": ("GRAD001", "MDL003"),
     "BN010": ("GRAD007", "MDL003"),
     "DATA007": ("BN005",),
-    "DATA008": ("BN005",),
+    "DATA008": ("BN005", "DATA007", "DATA010"),
     "DATA009": ("BN005",),
     "MDL003": ("BN004",),
     "BN001": ("BN003",),

@@ -11,12 +11,15 @@ import numpy as np
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.errors import UserError
+from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.run import Batch
 from segdoctor.core.stream_facts import StreamFacts
 from segdoctor.examination.request import Request
 
 CROP = 96
+MORE_IMAGES = 16  # that the order of the channels is judged by
 NO_STREAM = "the data are not handed out in batches of the user's own"
+NO_OWN_DATA = "no arrays or batches of the user's own were given"
 LARGE = 20_000_000  # parameters from which two examples are taken instead of four
 
 
@@ -28,8 +31,10 @@ class Fed:
     batch: Batch
     redraw: Callable[[str], Batch] | None = None
     draw: Callable[[tuple[int, int], int], Batch] | None = None
+    more_images: Callable[[], Any] | None = None  # more images as fed than the batch holds
     notes: tuple[str, ...] = ()
     stream: StreamFacts | None = None  # how the user's own batches behave, where there are several
+    examples: FedFacts | None = None  # what the examples of the user's own data hold
 
 
 def is_folder(data: Any) -> bool:
@@ -120,6 +125,7 @@ def from_folder(
         batch=batch,
         redraw=lambda name: make(name, names=names),
         draw=lambda size, number: make(preprocess, size=size, count=number),
+        more_images=lambda: make(preprocess, count=MORE_IMAGES).x,
         notes=notes,
     )
 
@@ -133,8 +139,15 @@ def from_objects(request: Request) -> Fed:
     """The first batch of arrays, a data set or a generator: taken as it is."""
     from segdoctor.sources.stream import watch_batches
 
-    taken, stream = watch_batches(request.data, batch_size=_count(request))
-    return Fed(batch=taken.batches[0], notes=taken.notes, stream=stream)
+    request.say("looking at the data as fed", None, None)
+    taken, stream, examples = watch_batches(request.data, batch_size=_count(request))
+    return Fed(
+        batch=taken.batches[0],
+        more_images=lambda: np.concatenate([batch.x for batch in taken.batches])[:MORE_IMAGES],
+        notes=taken.notes,
+        stream=stream,
+        examples=examples,
+    )
 
 
 def _count(request: Request) -> int:

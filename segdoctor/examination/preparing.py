@@ -91,6 +91,7 @@ def prepare(
         optimizer_known=settled.optimizer is not None,
         why_no_optimizer=settled.why_no_optimizer,
         redraw=fed.redraw if fed else None,
+        more_images=fed.more_images if fed else None,
     )
     facts |= _batch_facts(opened.model, model, batch, void, by)
     return Prepared(run, fed, knowledge, facts, (*notes, *(fed.notes if fed else ())))
@@ -187,6 +188,7 @@ def _known_fields(
         "not_loadable": (),
         "compiled": compiled or Missing(settling.NO_SETTINGS, "--loss, --optimizer"),
         "stream": (fed and fed.stream) or Missing(feeding.NO_STREAM, "data= with batches"),
+        "fed": (fed and fed.examples) or Missing(feeding.NO_OWN_DATA, "data="),
     }
     return held if scan is None else held | {"scan": scan}
 

@@ -24,7 +24,15 @@ from segdoctor.measures.labels import label_facts
 NO_DATA = Missing("no data was given", "--data")
 _FROM_DATA = (
     *("labels", "head", "loss_as_run", "gradients", "bn_observed", "modes", "updates"),
-    *("input_range", "loss_contract", "y_train", "y_infer", "penalties"),
+    *(
+        "input_range",
+        "input_front",
+        "channel_order",
+        "loss_contract",
+        "y_train",
+        "y_infer",
+        "penalties",
+    ),
     *("loss_at_shape", "void_trail", "metrics"),
 )
 
@@ -38,6 +46,7 @@ class Knowledge:
     optimizer_known: bool = False
     why_no_optimizer: str = ""
     redraw: Callable[[str], Batch] | None = None
+    more_images: Callable[[], Any] | None = None  # more images as fed than the batch holds
 
 
 def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
@@ -104,7 +113,7 @@ def _with_loss(run: Run, known: Knowledge, trace: Trace, output: Any, labels: La
         head = measure_head(run.model, output, facts, run.batch.x)
     except NotExaminedError as why:
         return trace.having(head=Missing(str(why)), loss_as_run=Missing(str(why)))
-    trace = trace.having(head=head, input_range=_input_range(run, known))
+    trace = trace.having(head=head, **_input_fields(run, known))
     ids = true_ids(run.batch, head, labels, known.declared.ignore_label)
     scan = known.fields.get("scan")
     scan = scan if isinstance(scan, ScanFacts) else None
@@ -162,6 +171,29 @@ def _spatial(labels: tuple[int, ...], inputs: tuple[int, ...]) -> tuple[int, int
     if len(inputs) >= 3 and inputs[1] * inputs[2] == pixels:
         return (inputs[1], inputs[2])
     return (1, pixels)
+
+
+def _input_fields(run: Run, known: Knowledge) -> dict[str, object]:
+    """``input_range``, ``input_front`` and ``channel_order``, each or why it is missing."""
+    from segdoctor.recorder.input_range import channel_order, input_front
+
+    assert run.batch is not None
+    order: object
+    front: object
+    try:
+        front = input_front(run.model, run.batch.x)
+    except NotExaminedError as why:
+        front = Missing(str(why))
+    try:
+        images = known.more_images() if known.more_images is not None else run.batch.x
+        order = channel_order(run.model, images)
+    except NotExaminedError as why:
+        order = Missing(str(why))
+    return {
+        "input_range": _input_range(run, known),
+        "input_front": front,
+        "channel_order": order,
+    }
 
 
 def _input_range(run: Run, known: Knowledge) -> InputRange | Missing:

@@ -45,7 +45,7 @@ class Fits:
 
 
 def fits(
-    images: Sequence[Float],
+    images: Sequence[Float] | Float,
     outlines: Sequence[Float],
     *,
     stopped: Callable[[], bool] = lambda: False,
@@ -68,7 +68,7 @@ def fits(
     count = len(images)
     if count < FEWEST:
         return None
-    rows = np.stack([edges.reshape(-1) for edges in images])
+    rows = np.asarray(images).reshape(count, -1)
     table = np.empty((count, count))
     changed = {how: np.empty(count) for how in TURNS}
     for start in range(0, count, _CHUNK):

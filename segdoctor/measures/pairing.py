@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segdoctor.core.data_facts import AlignmentFacts, PairFit
 from segdoctor.measures.alignment import Fits, fits
-from segdoctor.measures.edges import Float, image_edges, mask_edges
+from segdoctor.measures.edges import GRID, Float, image_edges, mask_edges
 
 _FLAT = 2.0  # grey levels of deviation below which an image says nothing
 
@@ -36,22 +36,25 @@ def alignment(
 
     Images of next to one colour have no edges to fit to and are left out like such masks."""
     kept: list[SmallPair] = []
-    images, outlines = [], []
+    outlines: list[Float] = []
+    images = np.empty((len(pairs), 3, GRID, GRID), dtype=np.float32)
     for pair in pairs:
         if stopped():
             return None
         outline = mask_edges(pair.ids)
         if outline is None or pair.pixels.std(axis=(0, 1)).max() < _FLAT:
             continue
+        images[len(kept)] = image_edges(pair.pixels)
         kept.append(pair)
         outlines.append(outline)
-        images.append(image_edges(pair.pixels))
-    return judged(kept, images, outlines, total, len(pairs) - len(kept), stopped=stopped)
+    return judged(
+        kept, images[: len(kept)], outlines, total, len(pairs) - len(kept), stopped=stopped
+    )
 
 
 def judged(
     pairs: Sequence[SmallPair],
-    images: Sequence[Float],
+    images: Sequence[Float] | Float,
     outlines: Sequence[Float],
     total: int,
     no_outline: int = 0,

@@ -32,7 +32,7 @@ class Displacement:
 
 
 def common_displacement(
-    images: Sequence[Float], outlines: Sequence[Float], scale: NDArray[np.float64]
+    images: Sequence[Float] | Float, outlines: Sequence[Float], scale: NDArray[np.float64]
 ) -> Displacement | None:
     """Where outlines fit best, if it is not where they are.
 

@@ -68,14 +68,14 @@ def stream_facts(
     )
 
 
-def _digest(array: Array) -> str:
+def digest(array: Array) -> str:
     data = np.ascontiguousarray(array)
     return hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
 
 
 def _examples(batch: tuple[Array, Array]) -> list[Example]:
     x, y = batch
-    return [(_digest(x[i]), _digest(y[i])) for i in range(len(x))]
+    return [(digest(x[i]), digest(y[i])) for i in range(len(x))]
 
 
 def _turns(image: Array) -> Iterator[Array]:
@@ -90,9 +90,9 @@ def _turned(batches: Sequence[tuple[Array, Array]]) -> int:
     for x, y in batches:
         for i in range(len(x)):
             if not np.array_equal(y[i], np.broadcast_to(y[i].flat[0], y[i].shape)):
-                by_label[_digest(y[i])][_digest(x[i])] = x[i]
+                by_label[digest(y[i])][digest(x[i])] = x[i]
     return sum(
-        any(_digest(turn) in drawn for image in drawn.values() for turn in _turns(image)
+        any(digest(turn) in drawn for image in drawn.values() for turn in _turns(image)
             if not np.array_equal(turn, image))
         for drawn in by_label.values()
         if len(drawn) > 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import AlignmentFacts, PairFit, ScanFacts
+from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.probe import NotExaminedError, Probe
 
@@ -18,7 +19,8 @@ class PairsMisaligned(Probe):
 
     code = "DATA004"
     how = (
-        "Fits the outline of every mask (of up to 300 seeded pairs) to the edges of every image, "
+        "Fits the outline of every mask (of up to 300 seeded pairs, and of up to 64 examples as "
+        "they are fed) to the edges of every image, "
         "in place and in direction. A pair is named where another mask of the set, or its own mask "
         "turned, fits its image far better than chance and than its own mask does, while that "
         "other mask fits its own image no better; or where many masks fit best at one other place."
@@ -70,11 +72,14 @@ class PairsMisaligned(Probe):
     )
     shown: int = field(default=10, metadata={"doc": "pairs named in the finding"})
 
-    def examine(self, scan: ScanFacts) -> Iterator[Finding]:
-        facts = scan.alignment
-        if facts is None:
+    def examine(
+        self, scan: ScanFacts | None = None, fed: FedFacts | None = None
+    ) -> Iterator[Finding]:
+        known = [place.alignment for place in (scan, fed) if place and place.alignment]
+        if not known:
             raise NotExaminedError("fewer than 8 pairs have an outline to compare")
-        yield from self.findings_of(facts)
+        for facts in known:
+            yield from self.findings_of(facts)
 
     def findings_of(self, facts: AlignmentFacts) -> list[Finding]:
         """The findings of one set of pairs."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.data_facts import PixelFacts, ScanFacts
+from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.probe import NotExaminedError, Probe
 
@@ -53,14 +54,38 @@ class InputDegenerate(Probe):
     )
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
-    def examine(self, scan: ScanFacts) -> Iterator[Finding]:
-        if not scan.images:
+    def examine(
+        self, scan: ScanFacts | None = None, fed: FedFacts | None = None
+    ) -> Iterator[Finding]:
+        if fed is None and (scan is None or not scan.images):
             raise NotExaminedError("no image could be read")
-        flat = [facts for facts in scan.pixels if max(facts.deviation, default=0.0) < self.flat]
+        if scan is not None and scan.images:
+            yield from self._flat(scan.pixels, "decoded images")
+            yield from self._repeated(
+                {pair.image for pair in scan.trained_on if pair.image}, scan.repeated
+            )
+        if fed is not None:
+            yield from self._not_finite(fed)
+            yield from self._flat(fed.pixels, "images as fed")
+            yield from self._repeated({facts.path for facts in fed.pixels}, fed.repeated)
+
+    def _not_finite(self, fed: FedFacts) -> Iterator[Finding]:
+        if not fed.not_finite:
+            return
+        count = len(fed.not_finite)
+        yield self.finding(
+            f"{count:,} of {fed.examples:,} images as fed hold NaN or Inf: {fed.not_finite[0]}"
+            f"{', …' if count > 1 else ''}.",
+            (Evidence("images with NaN or Inf", count, 0, "images"),),
+            Fix("Find the step that makes them.", "assert np.isfinite(x).all()"),
+        )
+
+    def _flat(self, pixels: Sequence[PixelFacts], what: str) -> Iterator[Finding]:
+        flat = [facts for facts in pixels if max(facts.deviation, default=0.0) < self.flat]
         if flat:
-            share = len(flat) / len(scan.pixels)
+            share = len(flat) / len(pixels)
             message = (
-                f"{len(flat):,} of {len(scan.pixels):,} decoded images are of one colour: "
+                f"{len(flat):,} of {len(pixels):,} {what} are of one colour: "
                 f"{_name(flat[0].path)}{', …' if len(flat) > 1 else ''}."
             )
             evidence = [Evidence("images of one colour", round(share, 4), 0.0, "share")]
@@ -80,11 +105,9 @@ class InputDegenerate(Probe):
                 Fix("Take these images out or fetch them again.", "print(np.ptp(image))"),
                 None if share >= self.error_share else "warning",
             )
-        yield from self._repeated(scan)
 
-    def _repeated(self, scan: ScanFacts) -> Iterator[Finding]:
-        mine = {pair.image for pair in scan.trained_on if pair.image}
-        kept = [sorted(mine.intersection(group)) for group in scan.repeated]
+    def _repeated(self, mine: set[str], repeated: Sequence[tuple[str, ...]]) -> Iterator[Finding]:
+        kept = [sorted(mine.intersection(group)) for group in repeated]
         groups = sorted((group for group in kept if len(group) > 1), key=lambda g: (-len(g), g))
         surplus = sum(len(group) - 1 for group in groups)
         if not surplus:

@@ -115,8 +115,9 @@ def label_values(
             masks=masks,
         )
 
-    if scan is not None and scan.histogram:
+    if scan is not None and (scan.histogram or scan.fractions):
         histogram = {float(label): count for label, count in scan.histogram.items()}
+        histogram |= {round(value, 9): count for value, count in scan.fractions.items()}
         found.append(values(ON_DISK, "ids", histogram, len(scan.masks)))
     from_folder = scan is not None and declared is not None and declared.source == "folder"
     if labels is not None and not from_folder:
@@ -160,5 +161,10 @@ def files_with(scan: ScanFacts | None, values: Iterable[float], most: int = 3) -
     if scan is None or scan.label_map:
         return ()
     wanted = set(values)
-    paths = (mask.path for mask in scan.masks if wanted.intersection(mask.histogram))
+    paths = (
+        mask.path
+        for mask in scan.masks
+        if wanted.intersection(mask.histogram)
+        or wanted.intersection(round(value, 9) for value in mask.fractions)
+    )
     return tuple(path for path, _ in zip(paths, range(most), strict=False))

@@ -17,6 +17,12 @@ NO_PLANE = "the labels as fed do not lie in a plane"
 _NO_SHAPES = "no mask of the sample could be decoded"
 
 
+def _of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
+    """The masks whose shape was looked at, by their paths."""
+    paths = {shape.path for shape in scan.shapes}
+    return {mask.path: mask for mask in scan.masks if mask.path in paths}
+
+
 def _disturbed(
     shapes: Iterable[ShapeFacts], ramps: float, speckles: float, fewest: int
 ) -> tuple[list[ShapeFacts], float]:
@@ -152,7 +158,7 @@ class InterpolatedLabels(Probe):
         )
 
     def _on_disk(self, scan: ScanFacts) -> Iterator[Finding]:
-        masks = {mask.path: mask for mask in scan.masks}
+        masks = _of_shapes(scan)
         smooth, part = _disturbed(_not_jpeg(scan), self.share, self.speckle_share, self.fewest)
         if not smooth or part >= self.lossy:
             return
@@ -248,7 +254,7 @@ class LossyMasks(Probe):
         )
 
     def _on_disk(self, scan: ScanFacts) -> Iterator[Finding]:
-        masks = {mask.path: mask for mask in scan.masks}
+        masks = _of_shapes(scan)
         jpeg = [
             mask.path
             for mask in scan.masks

@@ -33,6 +33,7 @@ from segdoctor.probes.ignore_disk import IgnoreLabelUndeclared
 from segdoctor.probes.ignore_label import VoidInsideOneHot, VoidOutOfRange, VoidReachesLoss
 from segdoctor.probes.images import InputDegenerate, OrientationIgnored
 from segdoctor.probes.input_range import InputRangeDiffers
+from segdoctor.probes.input_scaling import ChannelsSwapped, NormalisedTwice
 from segdoctor.probes.label_colours import ColourMapAsLabel, LuminanceAsLabel, ScaledLabels
 from segdoctor.probes.label_encoding import LabelOutOfRange, LabelsConstant, OffByOne
 from segdoctor.probes.label_precision import LabelPrecisionLost
@@ -141,6 +142,8 @@ PROBES: tuple[Probe, ...] = (
     SplitsOverlap(),
     ValidationListUsedForTraining(),
     InputRangeDiffers(),
+    NormalisedTwice(),
+    ChannelsSwapped(),
     InputDegenerate(),
     ClassMissingOrRare(),
     NotShuffled(),

@@ -45,18 +45,24 @@ def _void(scan: ScanFacts, declared: Declared | None) -> int | None:
     return 255 if label is None else int(label)
 
 
-def _without_void(scan: ScanFacts, void: int) -> list[MaskFacts]:
+def _without_void(scan: ScanFacts, void: int) -> Iterator[MaskFacts]:
     """Masks of two ids or more, which in a set with void rings have one."""
-    return [mask for mask in scan.masks if len(mask.histogram) > 1 and void not in mask.histogram]
+    return (mask for mask in scan.masks if len(mask.histogram) > 1 and void not in mask.histogram)
+
+
+def _of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
+    """The masks whose shape was looked at, by their paths."""
+    paths = {shape.path for shape in scan.shapes}
+    return {mask.path: mask for mask in scan.masks if mask.path in paths}
 
 
 def _rings(scan: ScanFacts, core: float, part: float) -> Counter[int]:
     """Id → masks of the sample in which it is a thin ring around everything."""
-    histograms = {mask.path: mask.histogram for mask in scan.masks}
+    masks = _of_shapes(scan)
     rings = Counter(
-        shape.ring(histograms.get(shape.path, {}), core, part)
+        shape.ring(masks[shape.path].histogram, core, part)
         for shape in scan.shapes
-        if shape.borders
+        if shape.borders and shape.path in masks
     )
     return Counter({label: count for label, count in rings.items() if label is not None})
 
@@ -135,14 +141,19 @@ class VoidFolded(Probe):
         void = _void(scan, declared)
         if void is None:
             return
-        lost = {mask.path: mask for mask in _without_void(scan, void)}
+        count = sum(1 for _ in _without_void(scan, void))
         several = sum(len(mask.histogram) > 1 for mask in scan.masks)
-        usual = several - len(lost) >= self.with_void * several
-        if not lost or not (usual or _of_voc(scan) or _real_ring(scan, self) is not None):
+        usual = several - count >= self.with_void * several
+        if not count or not (usual or _of_voc(scan) or _real_ring(scan, self) is not None):
             return
         classes = _VOC_CLASSES if _of_voc(scan) else 256
         if declared is not None and declared.num_classes is not None:
             classes = min(classes, max(declared.num_classes, 2))
+        lost = {
+            path: mask
+            for path, mask in _of_shapes(scan).items()
+            if len(mask.histogram) > 1 and void not in mask.histogram
+        }
         rings: dict[str, int] = {}
         for shape in scan.shapes:
             smooth = shape.ramps > self.smooth * (shape.ramps + shape.edges)
@@ -276,21 +287,21 @@ class VoidLost(Probe):
         several = sum(len(mask.histogram) > 1 for mask in scan.masks)
         if void is None or several < self.fewest or "SegmentationClassAug" in scan.layout:
             return
-        histograms = {mask.path: mask.histogram for mask in scan.masks}
-        fold = VoidFolded()
+        count = sum(1 for _ in _without_void(scan, void))
+        enough = self.of_voc if _is_voc(scan) else self.with_void
+        usual = void in scan.presence and several - count >= enough * several
+        all_gone = void not in scan.presence and _is_voc(scan)
+        if not count or not (usual or all_gone):
+            return
+        masks, fold = _of_shapes(scan), VoidFolded()
         folded = {
             shape.path
             for shape in scan.shapes
-            if shape.ring(histograms.get(shape.path, {}), fold.core, fold.part) is not None
+            if shape.path in masks
+            and shape.ring(masks[shape.path].histogram, fold.core, fold.part) is not None
         }
-        without = _without_void(scan, void)
-        lost = [mask for mask in without if mask.path not in folded]
-        if len(lost) < len(without) / 2:  # most have a ring of another id: IGN004, or LBL005
-            return
-        enough = self.of_voc if _is_voc(scan) else self.with_void
-        usual = void in scan.presence and several - len(lost) >= enough * several
-        all_gone = void not in scan.presence and _is_voc(scan)
-        if not lost or not (usual or all_gone):
+        lost = [mask for mask in _without_void(scan, void) if mask.path not in folded]
+        if not lost or len(lost) < count / 2:  # most have a ring of another id: IGN004, or LBL005
             return
         what = "none of" if all_gone else f"{len(lost):,} of"
         verb = "holds" if all_gone else "hold no"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PROBLEMS = 12
 _IDS = 40
+_BESIDE = 2  # ids that are named beside each
 _LEAST_CHANCE = 0.001  # of 999 permutations
 
 
@@ -146,17 +147,30 @@ def _id_table(facts: ScanFacts) -> Any:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("id", "pixels", "share", "masks"):
+    for name in ("id", "pixels", "share", "masks", "most often with"):
         table.add_column(name, justify="right")
     total = sum(facts.histogram.values())
     rows = list(facts.histogram.items())
     for label, count in rows[:_IDS]:
         shown = f"{label} void" if facts.void is not False and label == facts.void else str(label)
         masks = facts.presence.get(label, 0)
-        table.add_row(shown, f"{count:,}", share(count / total), f"{masks:,}")
+        beside = _most_often_with(facts, label)
+        table.add_row(shown, f"{count:,}", share(count / total), f"{masks:,}", beside)
     if len(rows) > _IDS:
-        table.add_row(f"… {len(rows) - _IDS} more", "", "", "")
+        table.add_row(f"… {len(rows) - _IDS} more", "", "", "", "")
     return table
+
+
+def _most_often_with(facts: ScanFacts, label: int) -> str:
+    """The ids that stand beside this one in most of its masks: ``15 (80 %), 9 (12 %)``."""
+    others = [
+        (count, b if a == label else a)
+        for (a, b), count in facts.together.items()
+        if label in (a, b)
+    ]
+    held = facts.presence.get(label, 0) or 1
+    best = sorted(others, key=lambda item: (-item[0], item[1]))[:_BESIDE]
+    return ", ".join(f"{other} ({share(count / held)})" for count, other in best)
 
 
 def _relative(facts: ScanFacts, problem: FileProblem) -> str:
@@ -184,6 +198,7 @@ def scan_to_plain(facts: ScanFacts) -> dict[str, Any]:
         "void_declared_by": clean(facts.void_declared_by),
         "label_map": {clean(old): new for old, new in facts.label_map.items()},
         "histogram": {str(label): count for label, count in facts.histogram.items()},
+        "together": {f"{a},{b}": count for (a, b), count in facts.together.items()},
         "presence": {str(label): count for label, count in facts.presence.items()},
         "decoded": facts.decoded,
         "not_decoded": facts.not_decoded,

@@ -188,18 +188,18 @@ def test_a_generator_loses_two_and_says_so() -> None:
         yield from Stream(sound)
 
     source = generate()
-    taken, facts = watch_batches(source)
+    taken, facts, _ = watch_batches(source)
     assert facts is not None
     assert (taken.lost, facts.batches, facts.same_order) == (2, 2, None)
     assert "2 batches were read" in taken.notes[0]
     assert len(list(source)) == COUNT // SIZE - 2
-    taken, facts = watch_batches(generate)
+    taken, facts, _ = watch_batches(generate)
     assert facts is not None
     assert (taken.lost, taken.notes, facts.batches) == (0, (), 3)
 
 
 def test_arrays_are_no_stream() -> None:
-    taken, facts = watch_batches((scaled(np.arange(COUNT)), MASKS), batch_size=4)
+    taken, facts, _ = watch_batches((scaled(np.arange(COUNT)), MASKS), batch_size=4)
     assert facts is None
     assert len(taken.batches[0].x) == 4
 

@@ -25,6 +25,8 @@ from PIL import (
 )
 
 from segdoctor.core.clean import clean
+from segdoctor.sources.voc import storage
+from segdoctor.sources.voc.array_file import ArrayError, array_image, is_array
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".gif", ".webp")
@@ -57,11 +59,14 @@ def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Imag
     inside the block comes out as :class:`UnreadableError`.
     """
     with opened_file(path) as file:
-        status = os.fstat(file.fileno())
-        size = status.st_size
+        identity = _identity(path, file)
+        size = identity[0]
+        if is_array(path):
+            yield _of_array(path, file, limit, identity)
+            return
         try:
             image = Image.open(file, formats=FORMATS)
-            image.info["segdoctor_file"] = (size, status.st_dev, status.st_ino)
+            image.info["segdoctor_file"] = identity
             after_header = file.tell()
             pixels = image.size[0] * image.size[1]
             if pixels > limit:
@@ -91,6 +96,27 @@ def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Imag
             raise UnreadableError(f"{what}: {reason}") from error
 
 
+def _identity(path: str, file: BinaryIO) -> tuple[int, int, int]:
+    """``(bytes, device, inode)``; of a URL only its length is known."""
+    if storage.is_url(path):
+        length = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        return length, 0, 0
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_dev, status.st_ino
+
+
+def _of_array(path: str, file: BinaryIO, limit: int, identity: tuple[int, int, int]) -> Image.Image:
+    try:
+        image = array_image(path, file, limit)
+    except ArrayError as error:
+        raise UnreadableError(clean(error, 160)) from error
+    except Exception as error:  # the boundary: NumPy parses the header with Python's own parser
+        raise UnreadableError(f"cannot be read: {clean(error, 120)}") from error
+    image.info["segdoctor_file"] = identity
+    return image
+
+
 @contextmanager
 def opened_file(path: str) -> Iterator[BinaryIO]:
     """A regular file that is not empty, open for reading.
@@ -100,6 +126,10 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
     UnreadableError
         With the reason, for anything else.
     """
+    if storage.is_url(path):
+        with _opened_url(path) as file:
+            yield file
+        return
     try:
         kind = os.stat(path).st_mode
         if stat.S_ISDIR(kind):
@@ -120,6 +150,22 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
         raise UnreadableError(reason) from error
     with file:
         if os.fstat(file.fileno()).st_size == 0:
+            raise UnreadableError("empty (0 bytes)")
+        yield file
+
+
+@contextmanager
+def _opened_url(path: str) -> Iterator[BinaryIO]:
+    try:
+        file, length = storage.open_url(path)
+    except IsADirectoryError as error:
+        raise UnreadableError("a folder with the name of an image") from error
+    except FileNotFoundError as error:
+        raise UnreadableError("absent") from error
+    except OSError as error:
+        raise UnreadableError(clean(error.strerror or error, 120)) from error
+    with file:
+        if not length:
             raise UnreadableError("empty (0 bytes)")
         yield file
 

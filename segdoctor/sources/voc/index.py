@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, Pair
+from segdoctor.sources.voc import storage
+from segdoctor.sources.voc.array_file import ARRAYS
 from segdoctor.sources.voc.image_file import SUFFIXES
 from segdoctor.sources.voc.parts import Part, subfolders
 
 # Files that lie beside images and are none; everything else is looked at.
 _NOT_IMAGES = (
     *(".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".yaml", ".yml", ".ini", ".db", ".log"),
-    *(".npy", ".npz", ".mat", ".py", ".zip", ".tar", ".gz", ".ds_store", ".html", ".tfrecord"),
+    *(".npz", ".py", ".zip", ".tar", ".gz", ".ds_store", ".html", ".tfrecord"),
 )
 _AFFIXES = re.compile(
     r"^(?:image|img|mask|label|seg|gt)[_-]|[_-](?:image|img|mask|masks|label|labels|seg|"
@@ -72,20 +74,22 @@ def _files(folder: str, to: Collected, ending: str = "", deep: bool = False) -> 
             for stem, path in _files(below, to, ending).items()
         }
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
+        names = [name for name, _ in storage.entries(folder)]
     except OSError as error:
         reason = f"folder cannot be read: {error.strerror}"
         to.problems.append(FileProblem("DATA002", folder, reason))
         return {}
     files: dict[str, str] = {}
     doubled = 0
+    pictures = any(os.path.splitext(name)[1].lower() in SUFFIXES for name in names)
     for name in names:
         stem, suffix = os.path.splitext(name)
         if name.startswith(".") or suffix.lower() in _NOT_IMAGES:
             continue
+        if pictures and suffix.lower() in ARRAYS:  # lies beside pictures, and is none
+            continue
         path = os.path.join(folder, name)
-        if suffix.lower() not in SUFFIXES and os.path.isdir(path):
+        if suffix.lower() not in SUFFIXES and storage.is_folder(path):
             continue
         if not stem.endswith(ending):
             continue

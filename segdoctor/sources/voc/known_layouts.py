@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.parts import Layout, Part, subfolders
 
 _VOID = 255
@@ -14,7 +14,7 @@ _CITYSCAPES_MASKS = ("_gtFine_labelTrainIds", "_gtFine_labelIds", "_gtCoarse_lab
 _COCO_YEARS = ("2017", "2014")
 
 
-def known_layout(root: Path) -> Layout | None:
+def known_layout(root: str) -> Layout | None:
     """The layout of a published set whose root is ``root``, None where it is none of them."""
     inside = subfolders(root)
     for find in (_cityscapes, _camvid, _coco_stuff, _oxford_pets, _sbd):
@@ -24,7 +24,7 @@ def known_layout(root: Path) -> Layout | None:
     return None
 
 
-def _cityscapes(root: Path, inside: dict[str, str]) -> Layout | None:
+def _cityscapes(root: str, inside: dict[str, str]) -> Layout | None:
     """``leftImg8bit/train/city/…_leftImg8bit.png`` and ``gtFine/train/city/…``."""
     images, masks = inside.get("leftimg8bit"), inside.get("gtfine") or inside.get("gtcoarse")
     if images is None or masks is None:
@@ -41,32 +41,30 @@ def _cityscapes(root: Path, inside: dict[str, str]) -> Layout | None:
     trained = ending.endswith("TrainIds")
     kind = f"Cityscapes ({ending.rsplit('_', 1)[-1]}; {', '.join(splits)})"
     notes = () if trained else ("raw ids of Cityscapes (0 to 33), not the 19 that are trained on",)
-    return Layout(
-        "folders", os.fspath(root), parts, notes=notes, name=kind, void=_VOID if trained else None
-    )
+    return Layout("folders", root, parts, notes=notes, name=kind, void=_VOID if trained else None)
 
 
 def _cityscapes_ending(folder: str) -> str:
     """Which of the masks' kinds is there."""
     for city in subfolders(folder).values():
-        stems = [os.path.splitext(name)[0] for name in os.listdir(city)]
+        stems = [os.path.splitext(name)[0] for name, _ in storage.entries(city)]
         for ending in _CITYSCAPES_MASKS:
             if any(stem.endswith(ending) for stem in stems):
                 return ending
     return _CITYSCAPES_MASKS[0]
 
 
-def _camvid(root: Path, inside: dict[str, str]) -> Layout | None:
+def _camvid(root: str, inside: dict[str, str]) -> Layout | None:
     """The original download: ``701_StillsRaw_full`` and ``LabeledApproved_full`` (``…_L.png``)."""
     images = inside.get("701_stillsraw_full")
     masks = inside.get("labeledapproved_full")
     if images is None or masks is None:
         return None
     part = Part("", images, masks, mask_end="_L")
-    return Layout("folders", os.fspath(root), (part,), name="CamVid (colour maps)")
+    return Layout("folders", root, (part,), name="CamVid (colour maps)")
 
 
-def _coco_stuff(root: Path, inside: dict[str, str]) -> Layout | None:
+def _coco_stuff(root: str, inside: dict[str, str]) -> Layout | None:
     """``images/train2017`` and pixel maps in ``annotations/train2017`` or ``…pixelmaps…``."""
     images = inside.get("images")
     homes = [
@@ -84,11 +82,11 @@ def _coco_stuff(root: Path, inside: dict[str, str]) -> Layout | None:
         if parts:
             splits = ", ".join(part.split for part in parts)
             name = f"COCO-stuff pixel maps ({splits})"
-            return Layout("folders", os.fspath(root), parts, name=name, void=_VOID)
+            return Layout("folders", root, parts, name=name, void=_VOID)
     return None
 
 
-def _oxford_pets(root: Path, inside: dict[str, str]) -> Layout | None:
+def _oxford_pets(root: str, inside: dict[str, str]) -> Layout | None:
     """``images`` and ``annotations/trimaps`` (1 pet, 2 ground, 3 border)."""
     images, notes = inside.get("images"), inside.get("annotations")
     trimaps = subfolders(notes).get("trimaps") if notes else None
@@ -97,7 +95,7 @@ def _oxford_pets(root: Path, inside: dict[str, str]) -> Layout | None:
     part = Part("", images, trimaps)
     return Layout(
         "folders",
-        os.fspath(root),
+        root,
         (part,),
         lists=notes,
         notes=("trimaps count from 1: 1 pet, 2 ground, 3 border that was not classified",),
@@ -105,21 +103,16 @@ def _oxford_pets(root: Path, inside: dict[str, str]) -> Layout | None:
     )
 
 
-def _sbd(root: Path, inside: dict[str, str]) -> Layout | None:
-    """``dataset/img`` and ``dataset/cls``, once the ``.mat`` files were turned into PNGs."""
+def _sbd(root: str, inside: dict[str, str]) -> Layout | None:
+    """``dataset/img`` and ``dataset/cls``, whose masks are ``.mat`` files or PNGs made of them."""
     images, masks = inside.get("img"), inside.get("cls")
     if images is None or masks is None:
         return None
-    with os.scandir(masks) as entries:
-        first = next((entry.name for entry in entries if not entry.name.startswith(".")), "")
-    unread = first.endswith(".mat")
-    notes = ("masks of SBD are .mat files, which are not read: turn them into PNGs",)
     return Layout(
         "folders",
-        os.fspath(root),
+        root,
         (Part("", images, masks),),
-        lists=os.fspath(root),
-        notes=notes if unread else (),
+        lists=root,
         name="SBD (img + cls, split lists)",
         void=_VOID,
     )

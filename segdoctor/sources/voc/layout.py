@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
+from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.known_layouts import known_layout
 from segdoctor.sources.voc.parts import Layout, Part, subfolders
 
@@ -66,10 +66,10 @@ def find_layout(
     DataFolderError
         The folder is absent, or no layout is in it.
     """
-    start = Path(folder)
+    start = os.fspath(folder)
     shown = clean(start)
     try:
-        os.scandir(start).close()
+        storage.entries(start)
     except FileNotFoundError as error:
         raise DataFolderError(
             f"The data folder {shown} does not exist: give the folder that holds JPEGImages and "
@@ -101,16 +101,16 @@ def find_layout(
     return replace(chosen, notes=(*chosen.notes, note))
 
 
-def _listed(root: Path, pairs: str) -> Layout:
-    for path in (Path(pairs), root / pairs):
-        if path.is_file():
-            return Layout("pairs", os.fspath(root), (), pairs=os.fspath(path))
+def _listed(root: str, pairs: str) -> Layout:
+    for path in (pairs, os.path.join(root, pairs)):
+        if storage.is_file(path):
+            return Layout("pairs", root, (), pairs=path)
     raise DataFolderError(
         f"The list of pairs {clean(pairs)!r} (pairs=) is neither a file nor in {clean(root)}."
     )
 
 
-def _named(root: Path, images: str, masks: str | None) -> Layout:
+def _named(root: str, images: str, masks: str | None) -> Layout:
     if masks is None:
         raise DataFolderError(
             "With the images' folder the masks' folder is needed too (--images A --masks B). "
@@ -123,56 +123,51 @@ def _named(root: Path, images: str, masks: str | None) -> Layout:
                 f"The folder {clean(name)!r} is neither in {clean(root)} nor a path."
             )
     part = Part("", str(paths[0]), str(paths[1]))
-    return Layout("folders", os.fspath(root), (part,))
+    return Layout("folders", root, (part,))
 
 
-def _levels(start: Path) -> Iterator[list[Path]]:
+def _levels(start: str) -> Iterator[list[str]]:
     """The folders to look at: the one given, those above it, those below it."""
     yield [start]
-    resolved = start.resolve()
-    name = resolved.name.lower()
+    whole = start if storage.is_url(start) else os.path.realpath(start)
+    name = os.path.basename(whole.rstrip("/")).lower()
     known = (*IMAGE_FOLDERS, *MASK_FOLDERS, *SPLIT_FOLDERS, "imagesets", "segmentation")
     if name in known or name.startswith("segmentationclass"):
-        # Paths stay relative where they were, so that a report does not name the machine's folders.
-        yield [start / "..", start / ".." / ".."]
+        yield [storage.above(start), storage.above(storage.above(start))]
     level = [start]
     for _ in range(_DEPTH):
-        level = [Path(below) for above in level for below in subfolders(above).values()]
+        level = [below for above in level for below in subfolders(above).values()]
         yield level
 
 
-def _tidy(root: Path) -> Path:
-    return Path(os.path.normpath(root))
-
-
-def _layout_at(root: Path, masks: str | None) -> Layout | None:
-    inside = subfolders(root)
+def _layout_at(root: str, masks: str | None) -> Layout | None:
+    inside, root = subfolders(root), storage.tidy(root)
     if not inside:
         return None
-    known = None if masks else known_layout(_tidy(root))
-    return _voc_at(_tidy(root), inside, masks) or known or _folders_at(_tidy(root), inside, masks)
+    known = None if masks else known_layout(root)
+    return _voc_at(root, inside, masks) or known or _folders_at(root, inside, masks)
 
 
-def _named_folder(root: Path, name: str) -> str | None:
-    for path in (root / name, Path(name)):
-        if path.is_dir():
-            return os.fspath(path)
+def _named_folder(root: str, name: str) -> str | None:
+    for path in (os.path.join(root, name), name):
+        if storage.is_folder(path):
+            return path
     return None
 
 
-def _voc_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout | None:
+def _voc_at(root: str, inside: dict[str, str], masks: str | None) -> Layout | None:
     images = inside.get("jpegimages")
     if images is None:
         return None
     chosen = _named_folder(root, masks) if masks else inside.get("segmentationclass")
     if chosen is None:
         return None
-    lists = root / "ImageSets" / "Segmentation"
-    listed = os.fspath(lists) if lists.is_dir() else None
-    return Layout("voc", os.fspath(root), (Part("", images, chosen),), listed)
+    lists = os.path.join(root, "ImageSets", "Segmentation")
+    listed = lists if storage.is_folder(lists) else None
+    return Layout("voc", root, (Part("", images, chosen),), listed)
 
 
-def _folders_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout | None:
+def _folders_at(root: str, inside: dict[str, str], masks: str | None) -> Layout | None:
     images = _first(inside, IMAGE_FOLDERS)
     chosen = _named_folder(root, masks) if masks else _mask_folder(inside)
     parts: tuple[Part, ...] = ()
@@ -180,7 +175,7 @@ def _folders_at(root: Path, inside: dict[str, str], masks: str | None) -> Layout
         parts = _split_parts(images, chosen) or (Part("", images, chosen),)
     elif not masks:
         parts = _parts_of_splits(inside)
-    return Layout("folders", os.fspath(root), parts) if parts else None
+    return Layout("folders", root, parts) if parts else None
 
 
 def _first(inside: dict[str, str], names: tuple[str, ...]) -> str | None:
@@ -221,7 +216,7 @@ def _parts_of_splits(inside: dict[str, str]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _nothing_found(start: Path, masks: str | None) -> str:
+def _nothing_found(start: str, masks: str | None) -> str:
     shown = clean(start)
     wanted = (
         "expected JPEGImages/ + SegmentationClass/ (Pascal VOC) or images/ + masks/ in it, or up "

@@ -7,6 +7,8 @@ import os
 import stat
 from dataclasses import dataclass
 
+from segdoctor.sources.voc import storage
+
 _LIMIT_BYTES = 64 << 20
 
 
@@ -43,9 +45,9 @@ def read_text(path: str) -> str:
         It is no regular file, cannot be read, or is larger than any list.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not storage.is_url(path) and not stat.S_ISREG(os.stat(path).st_mode):
             raise ListUnreadableError("not a text file")
-        with open(path, "rb") as file:
+        with storage.open_url(path)[0] if storage.is_url(path) else open(path, "rb") as file:
             raw = file.read(_LIMIT_BYTES + 1)
     except OSError as error:
         raise ListUnreadableError(error.strerror or "cannot be read") from error
@@ -64,8 +66,7 @@ def _text(raw: bytes) -> str:
 def lists_in(folder: str) -> tuple[str, ...]:
     """Paths of the ``.txt`` files of a folder, in order of name."""
     try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.name.lower().endswith(".txt")]
+        names = [name for name, _ in storage.entries(folder) if name.lower().endswith(".txt")]
     except OSError:
         return ()
-    return tuple(os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
+    return tuple(os.path.join(folder, name) for name in names if not name.startswith("."))

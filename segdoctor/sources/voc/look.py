@@ -20,11 +20,13 @@ TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pair, its place in the data set, and whether its image is decoded."""
+    """One pair, its place in the data set, whether its image is decoded, and whether image and
+    mask are then compared with those of others."""
 
     index: int
     pair: Pair
     closely: bool
+    compared: bool = False
 
 
 def look_at(
@@ -79,7 +81,7 @@ def look(job: Job, limit: int) -> Summary:
         seen,
         pixels=((index, picture_facts(pair, picture, small.ids)),),
         shapes=((index, shape_facts(str(pair.mask), ids)),),
-        small=((index, small),),
+        small=((index, small),) if job.compared else (),
     )
 
 

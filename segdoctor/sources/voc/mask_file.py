@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdoctor.core.data_facts import MaskFacts
+from segdoctor.measures.as_fed import fine_ids
 from segdoctor.measures.drawing import voc_palette
 from segdoctor.measures.palettes import decode_colours, decode_luminances
 from segdoctor.sources.voc.image_file import (
@@ -21,6 +22,7 @@ from segdoctor.sources.voc.quick_png import LARGEST_FILE, QuickMask, quick_mask
 
 _VOC_BYTES = voc_palette().tobytes()
 _COLOURS_KEPT = 256
+_FRACTIONS_KEPT = 256
 _COLOUR = {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"}
 OTHER_COLOURS = "other"
 
@@ -50,7 +52,10 @@ def look_at_mask(path: str, *, limit: int = LIMIT_PIXELS) -> tuple[MaskFacts, ND
         if image.mode in _COLOUR:
             return facts, np.asarray(image.convert("RGB").convert("L"))
         plane = _plane(image)
-        return facts, plane.astype(np.uint8 if plane.dtype == np.uint8 else np.int32)
+        if plane.dtype == np.uint8:
+            return facts, plane.astype(np.uint8)
+        ids = fine_ids(plane)
+        return facts, plane.astype(np.int32) if ids is None else ids
 
 
 def _quick(path: str, limit: int) -> QuickMask | None:
@@ -83,7 +88,8 @@ def _facts(path: str, image: Image.Image) -> MaskFacts:
         colours = _colours(image if mode == "RGB" else image.convert("RGB"))
         grey = _grey_ids(colours)
         return MaskFacts(path, shown, image.size, grey, {} if grey else colours)
-    return MaskFacts(path, shown, image.size, _count(_plane(image)))
+    whole, fractions = _count(_plane(image))
+    return MaskFacts(path, shown, image.size, whole, fractions=fractions)
 
 
 def read_ids(path: str, *, decode: str = "stored", limit: int = LIMIT_PIXELS) -> NDArray[np.int32]:
@@ -113,11 +119,20 @@ def _plane(image: Image.Image) -> NDArray[np.generic]:
     return np.asarray(image)
 
 
-def _count(values: NDArray[np.generic]) -> dict[int, int]:
-    if values.dtype.kind == "f" and not np.all(np.equal(np.mod(values, 1), 0)):
-        raise UnreadableError("its values are not whole numbers, so they are no class ids")
-    found, counts = np.unique(values.astype(np.int64), return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+def _count(values: NDArray[np.generic]) -> tuple[dict[int, int], dict[float, int]]:
+    """``(id → pixels, value that is no whole number → pixels)``."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise UnreadableError("its values are not all numbers (NaN or Inf)")
+    found, counts = np.unique(values, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    whole: dict[int, int] = {}
+    fractions: dict[float, int] = {}
+    for value, count in zip(found[order].tolist(), counts[order].tolist(), strict=True):
+        if value == int(value):
+            whole[int(value)] = count
+        elif len(fractions) < _FRACTIONS_KEPT:
+            fractions[float(value)] = count
+    return dict(sorted(whole.items())), fractions
 
 
 def _has_voc_palette(colours: bytes, histogram: Mapping[int, int]) -> bool:

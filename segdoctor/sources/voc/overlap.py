@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segdoctor.core.data_facts import ImageFacts, Overlap, Pair, PixelFacts
 from segdoctor.sources.voc.image_file import UnreadableError, opened_file
@@ -51,27 +52,38 @@ def _bare(stem: str, split: str) -> str:
 
 
 def same_bytes(
-    images: Iterable[ImageFacts], stopped: Callable[[], bool] = lambda: False
+    images: Sequence[ImageFacts], stopped: Callable[[], bool] = lambda: False
 ) -> list[tuple[str, ...]]:
     """Groups of paths whose files hold the same bytes. Only files of one length are read, and
     links to one file on the disk not at all."""
-    by_length: dict[int, dict[tuple[int, int] | str, list[str]]] = defaultdict(dict)
-    for image in images:
-        key: tuple[int, int] | str = image.file if any(image.file) else image.path
-        by_length[image.bytes].setdefault(key, []).append(image.path)
+    known = images
+    lengths = np.fromiter((image.bytes for image in known), np.int64, len(known))
+    files = np.array([image.file for image in known], dtype=np.uint64).reshape(-1, 2)
+    order = np.lexsort((files[:, 1], files[:, 0], lengths))
     groups = []
-    for files in by_length.values():
+    for run in _runs(order, lengths[order]):
         if stopped():
             break
-        if len(files) == 1:
-            (paths,) = files.values()
-            alike: dict[str, list[str]] = {"": paths}
-        else:
-            alike = defaultdict(list)
-            for paths in files.values():
-                alike[_digest(paths[0])] += paths
+        if len(run) == 1:
+            continue
+        alike: dict[str, list[str]] = defaultdict(list)
+        same = [run] if not files[run].any() else _runs(run, *files[run].T)
+        single = len(same) == 1 and bool(files[run].any())
+        for links in same if files[run].any() else ([place] for place in run):
+            paths = [known[int(place)].path for place in links]
+            alike["" if single else _digest(paths[0])] += paths
         groups += [tuple(sorted(paths)) for paths in alike.values() if len(paths) > 1]
     return sorted(groups)
+
+
+def _runs(order: NDArray[np.intp], *values: NDArray[np.generic]) -> list[NDArray[np.intp]]:
+    """``order`` cut where one of ``values``, which lie in it, changes."""
+    if not len(order):
+        return []
+    changed = np.zeros(len(order) - 1, dtype=bool)
+    for column in values:
+        changed |= column[1:] != column[:-1]
+    return np.split(order, np.flatnonzero(changed) + 1)
 
 
 def _digest(path: str) -> str:
@@ -132,25 +144,24 @@ def alike_pictures(pictures: Sequence[PixelFacts]) -> list[tuple[str, str]]:
 
 def candidates(
     pairs: Sequence[Pair],
-    looks: Mapping[str, tuple[object, ...]],
+    looks: Sequence[int],
     splits: Mapping[str, Sequence[str]],
     trained_on: str,
     most: int = 200,
 ) -> list[tuple[str, str]]:
     """Pairs of images in two splits whose masks have the same size and the same histogram: what
-    copies of one example have even where their images were coded anew. ``looks`` maps a mask's
-    path to what it holds."""
-    by_look: dict[tuple[object, ...], list[Pair]] = defaultdict(list)
-    for pair in pairs:
-        look = looks.get(pair.mask or "")
-        if look and pair.image:
-            by_look[look].append(pair)
+    copies of one example have even where their images were coded anew. ``looks`` says of each
+    pair what its mask holds, as a number; 0: it says nothing."""
+    numbers = np.asarray(looks, dtype=np.int64)
+    order = np.argsort(numbers, kind="stable")
+    by_look = [run for run in _runs(order, numbers[order]) if numbers[run[0]]]
     members = {name: set(listed) for name, listed in splits.items()}
 
     def found() -> Iterator[tuple[str, str]]:
-        for group in by_look.values():
-            if not 1 < len(group) <= 8:  # many with one histogram: it says nothing
+        for run in by_look:
+            if not 1 < len(run) <= 8:  # many with one histogram: it says nothing
                 continue
+            group = [pairs[int(place)] for place in run if pairs[int(place)].image]
             for split, other in compared(splits, trained_on):
                 for first, second in combinations(group, 2):
                     for mine, theirs in ((first, second), (second, first)):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, Pair
+from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.image_file import SUFFIXES
 from segdoctor.sources.voc.index import Collected, index_part
 from segdoctor.sources.voc.layout import DataFolderError
@@ -128,7 +129,7 @@ def _one_split(
         entries += [stem for name in ("train", "val") for stem in to.splits.get(name, ())]
         if entries:
             return wanted, {wanted: SplitList(wanted, "", tuple(dict.fromkeys(entries)))}
-    if os.path.isfile(wanted):
+    if storage.is_file(wanted):
         try:
             read = read_list(wanted)
         except ListUnreadableError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, Pair
+from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.image_file import SUFFIXES
 from segdoctor.sources.voc.lists import ListUnreadableError, read_text
 
@@ -55,7 +56,7 @@ def read_pairs(
         if stem in pairs:
             left_out += 1
             continue
-        there = os.path.lexists(image), os.path.lexists(mask)
+        there = storage.exists(image), storage.exists(mask)
         pairs[stem] = Pair(stem, image if there[0] else None, mask if there[1] else None)
         for exists, missing, what in zip(there, (image, mask), ("image", "mask"), strict=True):
             if not exists:
@@ -96,10 +97,10 @@ def _column(names: list[str], known: tuple[str, ...]) -> int | None:
 def _inside(written: str, homes: tuple[str, str]) -> str | None:
     """The path that is meant, None if it leads out."""
     plain = written.replace("\\", "/") if os.sep == "/" else written
-    if os.path.isabs(plain):
+    if os.path.isabs(plain) or storage.is_url(plain):
         return plain
     normal = os.path.normpath(plain)
     if normal.split(os.sep)[0] == "..":
         return None
     paths = [os.path.join(home, normal) for home in homes]
-    return next((path for path in paths if os.path.lexists(path)), paths[0])
+    return next((path for path in paths if storage.exists(path)), paths[0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from segdoctor.sources.voc import storage
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -60,9 +62,9 @@ class Layout:
 
 def subfolders(folder: str | os.PathLike[str]) -> dict[str, str]:
     """Lower-case name → path of each folder inside, in order of name; {} if it cannot be read."""
+    home = os.fspath(folder)
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError:
+        names = [name for name, is_folder in storage.entries(home) if is_folder]
+    except (OSError, ValueError):
         return {}
-    return {name.lower(): os.path.join(os.fspath(folder), name) for name in names}
+    return {name.lower(): os.path.join(home, name) for name in names}

@@ -11,12 +11,17 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from segdoctor.sources.voc.storage import is_url
+
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
 def quick_open(path: str) -> Iterator[tuple[int, os.stat_result] | None]:
     """``(descriptor, status)`` of a regular file that is not empty, None for anything else."""
+    if is_url(path):
+        yield None
+        return
     try:
         # Looked at before it is opened: a pipe or a device must not even be opened.
         regular = stat.S_ISREG(os.stat(path).st_mode)

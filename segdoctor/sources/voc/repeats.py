@@ -24,11 +24,11 @@ def repeats(facts: ScanFacts) -> tuple[tuple[Overlap, ...], tuple[tuple[str, ...
     groups = overlap.same_bytes(facts.images)
     found += overlap.across(groups, pairs, splits, trained, "bytes")
     known = {frozenset((item.image, item.other_image)) for item in found}
-    looks = {
-        mask.path: (mask.size, tuple(sorted(mask.histogram.items())))
-        for mask in facts.masks
-        if len(mask.histogram) >= _FEWEST_IDS
-    }
+    looks = [0] * len(pairs)
+    places = {pair.mask: place for place, pair in enumerate(pairs) if pair.mask}
+    for mask in facts.masks:
+        if len(mask.histogram) >= _FEWEST_IDS and mask.path in places:
+            looks[places[mask.path]] = hash((mask.size, tuple(sorted(mask.histogram.items()))))
     alike = overlap.alike_pictures(facts.pixels)
     likely = overlap.candidates(pairs, looks, splits, trained)
     alike += [pair for pair in likely if _alike(*pair)]

@@ -4,29 +4,79 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import combinations
+from typing import Any, overload
 
 import numpy as np
 
-from segdoctor.core.data_facts import MaskFacts, Pair, ScanFacts
+from segdoctor.core.data_facts import (
+    ImageFacts,
+    MaskFacts,
+    Pair,
+    PixelFacts,
+    ScanFacts,
+    ShapeFacts,
+)
 from segdoctor.measures.pairing import alignment
 from segdoctor.sources.voc.image_file import LIMIT_PIXELS
 from segdoctor.sources.voc.index import Collected
 from segdoctor.sources.voc.label_map import LabelMap, parse_label_map
 from segdoctor.sources.voc.layout import find_layout
 from segdoctor.sources.voc.look import Job
+from segdoctor.sources.voc.packed import Packed, added
 from segdoctor.sources.voc.pairs import collect_pairs
 from segdoctor.sources.voc.parts import Layout
 from segdoctor.sources.voc.published import published_lists, val_names
 from segdoctor.sources.voc.repeats import repeats
 from segdoctor.sources.voc.schedule import Progress, look_at_all
+from segdoctor.sources.voc.seen_before import NAME, SeenBefore
 from segdoctor.sources.voc.sheet import contact_sheet
 from segdoctor.sources.voc.summary import Summary
 
 _SAMPLE = 300
 _VOC_VOID = 255
+_MOST_TOGETHER = 64  # ids in one mask: of more it is a picture
+_PAIRS_TOGETHER = 10_000
+_FRACTIONS = 512  # values that are no whole numbers, of all masks together
+
+
+class _Jobs(Sequence[Job]):
+    """The pairs as jobs, made when they are asked for."""
+
+    def __init__(self, pairs: Sequence[Pair], closely: set[int], compared: set[int]) -> None:
+        self._pairs, self._closely, self._compared = pairs, closely, compared
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Job]: ...
+    def __getitem__(self, index: int | slice) -> Job | list[Job]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return Job(index, self._pairs[index], index in self._closely, index in self._compared)
+
+
+class _Kept:
+    """The facts of all files, packed as they come."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.masks = Packed(MaskFacts, lambda i: (pairs[i].mask,))
+        self.images = Packed(ImageFacts, lambda i: (pairs[i].image,))
+        self.pixels = Packed(PixelFacts, lambda i: (pairs[i].stem, pairs[i].image))
+        self.shapes = Packed(ShapeFacts, lambda i: (pairs[i].mask,))
+
+    def take(self, seen: Summary) -> Summary:
+        """Keep the facts; what is left of the summary comes back."""
+        added(self.masks, seen.masks)
+        added(self.images, seen.images)
+        added(self.pixels, seen.pixels)
+        added(self.shapes, seen.shapes)
+        return replace(seen, masks=(), images=(), pixels=(), shapes=())
 
 
 def scan_folder(
@@ -41,6 +91,7 @@ def scan_folder(
     ignore_label: int | bool | None = None,
     deep: bool = False,
     scheduler: str | None = None,
+    cache: str | None = None,
     progress: Progress | None = None,
     seed: int = 0,
     limit_pixels: int = LIMIT_PIXELS,
@@ -68,6 +119,9 @@ def scan_folder(
         Declared by the user; None: 255 in a VOC layout, else unknown.
     scheduler : str, optional
         ``"dask"`` or the address of a Dask scheduler; None: threads.
+    cache : str, optional
+        Folder in which it is noted what was seen of each pair, so that a scan that was interrupted
+        goes on where it ended and one of unchanged files reads little. Never the data folder.
     progress : callable, optional
         Called with ``(done, total, what)``.
 
@@ -86,12 +140,20 @@ def scan_folder(
     found = collect_pairs(layout, split=split, val_split=val_split)
     void, declared_by = _void(layout, ignore_label)
     sampled = _sample(found.pairs, None if deep else _SAMPLE, seed)
-    jobs = [Job(i, pair, i in sampled) for i, pair in enumerate(found.pairs)]
-    seen, interrupted = look_at_all(jobs, limit_pixels, progress, scheduler)
+    compared = _sample(found.pairs, _SAMPLE, seed)
+    jobs = _Jobs(found.pairs, sampled, compared)
+    kept = _Kept(found.pairs)
+    before = None if cache is None else SeenBefore(cache)
+    seen, interrupted = look_at_all(
+        jobs, limit_pixels, progress, scheduler, into=kept.take, before=before
+    )
     notes = list(found.notes)
     if interrupted:
         notes.append(f"incomplete: interrupted after {seen.pairs:,} of {len(jobs):,} pairs")
-    all_masks = [mask for _, mask in seen.masks]
+    if before is not None and before.hits:
+        words = f"{before.hits:,} of {len(jobs):,} pairs are as they were at the last scan"
+        notes.append(f"{words} and were not read again ({NAME} beside the report)")
+    all_masks = kept.masks
     histogram, presence = _sums(all_masks, mapping, void)
     problems = [problem for _, problem in seen.problems]
     broken = {problem.path for problem in problems if problem.code == "DATA002"}
@@ -103,10 +165,12 @@ def scan_folder(
         pairs=tuple(found.pairs),
         splits=found.splits,
         split=found.split,
-        masks=tuple(all_masks),
+        masks=all_masks,
         histogram=histogram,
+        fractions=_fractions(all_masks),
         presence=presence,
         split_presence=_split_presence(found, all_masks, mapping, void),
+        together=_together(all_masks, mapping, void),
         modes=dict(Counter(mask.mode for mask in all_masks).most_common()),
         problems=tuple(sorted((*named, *problems), key=lambda p: (p.code, p.path))),
         images_total=found.images_total,
@@ -119,31 +183,28 @@ def scan_folder(
         label_map=mapping.plain(),
         notes=tuple(notes),
         interrupted=interrupted,
-        images=tuple(image for _, image in seen.images),
-        pixels=tuple(pixels for _, pixels in seen.pixels),
-        shapes=tuple(shape for _, shape in seen.shapes),
+        images=kept.images,
+        pixels=kept.pixels,
+        shapes=kept.shapes,
         published=published_lists(found.splits),
         published_val={name: len(val_names(stems)) for name, stems in found.splits.items()},
     )
     if interrupted:
         return facts
     try:
-        return _compared(facts, found, seen, progress, seed)
+        return _compared(facts, found, seen, progress)
     except KeyboardInterrupt:
         note = "incomplete: interrupted while images and masks were compared"
         return replace(facts, interrupted=True, notes=(*notes, note))
 
 
 def _compared(
-    facts: ScanFacts, found: Collected, seen: Summary, progress: Progress | None, seed: int
+    facts: ScanFacts, found: Collected, seen: Summary, progress: Progress | None
 ) -> ScanFacts:
     """What only shows once files are held against each other."""
     if progress is not None:
         progress(seen.pairs, seen.pairs, "comparing images and masks")
     small = [pair for _, pair in seen.small]
-    if len(small) > _SAMPLE:
-        drawn = np.random.default_rng(seed).choice(len(small), size=_SAMPLE, replace=False)
-        small = [small[i] for i in sorted(drawn.tolist())]
     total = sum(1 for pair in found.pairs if pair.image and pair.mask)
     aligned = alignment(small, total)
     overlaps, repeated = repeats(facts)
@@ -171,15 +232,35 @@ def _sample(pairs: list[Pair], count: int | None, seed: int) -> set[int]:
 
 
 def _split_presence(
-    found: Collected, masks: list[MaskFacts], mapping: LabelMap, void: int | bool | None
+    found: Collected, masks: Packed[MaskFacts], mapping: LabelMap, void: int | bool | None
 ) -> dict[str, dict[int, int]]:
     """Split → id → masks that hold it, after the label map."""
-    stems = {pair.mask: pair.stem for pair in found.pairs if pair.mask}
-    by_stem = {stems[mask.path]: mask for mask in masks if mask.path in stems}
-    return {
-        name: _sums([by_stem[stem] for stem in listed if stem in by_stem], mapping, void)[1]
-        for name, listed in found.splits.items()
-    }
+    presence = {}
+    for name, listed in found.splits.items():
+        members = set(listed)
+        chosen = (mask for place, mask in masks.items() if found.pairs[place].stem in members)
+        presence[name] = _sums(chosen, mapping, void)[1]
+    return presence
+
+
+def _together(
+    masks: Iterable[MaskFacts], mapping: LabelMap, void: int | bool | None
+) -> dict[tuple[int, int], int]:
+    """Two ids → masks that hold both, void aside; of the most frequent ids alone."""
+    pairs: Counter[tuple[int, int]] = Counter()
+    for mask in masks:
+        there = {mapping.of(label, void) for label in mask.histogram} - {void}
+        if len(there) <= _MOST_TOGETHER:
+            pairs.update(combinations(sorted(there), 2))
+    return dict(pairs.most_common(_PAIRS_TOGETHER))
+
+
+def _fractions(masks: Iterable[MaskFacts]) -> dict[float, int]:
+    """Pixels of each value that is no whole number."""
+    pixels: Counter[float] = Counter()
+    for mask in masks:
+        pixels.update(mask.fractions)
+    return dict(pixels.most_common(_FRACTIONS))
 
 
 def _sums(

@@ -7,12 +7,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.sources.voc.look import Job, look_at
+from segdoctor.sources.voc.seen_before import SeenBefore
 from segdoctor.sources.voc.summary import Summary, joined
 
 Progress = Callable[[int, int, str], object]
@@ -23,12 +25,23 @@ _WHAT = "images and masks"
 
 
 def look_at_all(
-    jobs: Sequence[Job], limit: int, progress: Progress | None, scheduler: str | None = None
+    jobs: Sequence[Job],
+    limit: int,
+    progress: Progress | None,
+    scheduler: str | None = None,
+    *,
+    into: Callable[[Summary], Summary] = lambda seen: seen,
+    before: SeenBefore | None = None,
 ) -> tuple[Summary, bool]:
     """``(what was seen, whether Ctrl-C ended it)``.
 
     Parameters
     ----------
+    into : callable
+        Takes each part as it comes and gives back what is to be added up: facts that it keeps
+        elsewhere need not be held here as well.
+    before : SeenBefore, optional
+        Pairs that it knows are not looked at, and new ones are noted in it.
     scheduler : str, optional
         None: threads of this process. ``"dask"``: the client that is set up, else a cluster on
         this machine; ``"tcp://…"``: the address of a Dask scheduler, whose workers must see the
@@ -39,75 +52,103 @@ def look_at_all(
     UserError
         Dask is not installed, or the scheduler does not answer.
     """
-    if scheduler is not None:
-        seen, interrupted = _on_cluster(jobs, limit, progress, scheduler)
-    else:
-        seen, interrupted = _in_threads(jobs, limit, progress)
-    return seen.ordered(), interrupted
-
-
-def _in_threads(jobs: Sequence[Job], limit: int, progress: Progress | None) -> tuple[Summary, bool]:
-    stop = threading.Event()
-    total = len(jobs)
-    parts: list[Summary] = []
-    workers = min(8, (os.cpu_count() or 1) + 1)
-    chunks = _chunks(jobs, _CHUNK)
+    desk = _Desk(len(jobs), limit, progress, into, before)
     interrupted = False
+    try:
+        if scheduler is not None:
+            _on_cluster(desk, jobs, scheduler)
+        else:
+            _in_threads(desk, jobs)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        if before is not None:
+            before.close()
+    return joined(desk.parts).ordered(), interrupted
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Hands out chunks of new pairs and takes in what was seen of them."""
+
+    total: int
+    limit: int
+    progress: Progress | None
+    into: Callable[[Summary], Summary]
+    before: SeenBefore | None
+    parts: list[Summary] = field(default_factory=list)
+    done: int = 0
+
+    def chunks(self, jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
+        """Those that are to be looked at."""
+        for start in range(0, len(jobs), size):
+            chunk = jobs[start : start + size]
+            if self.before is None:
+                yield chunk
+                continue
+            fresh = []
+            for job in chunk:
+                known = self.before.known(job, self.limit)
+                if known is None:
+                    fresh.append(job)
+                else:
+                    self._add(known)
+            if fresh:
+                yield fresh
+
+    def take(self, chunk: Sequence[Job], seen: Summary) -> None:
+        """What was seen of a chunk."""
+        if self.before is not None:
+            self.before.keep(chunk, self.limit, seen)
+        self._add(seen)
+        if self.progress is not None:
+            self.progress(self.done, self.total, _WHAT)
+
+    def _add(self, seen: Summary) -> None:
+        self.done += seen.pairs
+        self.parts.append(self.into(seen))
+
+
+def _in_threads(desk: _Desk, jobs: Sequence[Job]) -> None:
+    stop = threading.Event()
+    limit = desk.limit
+    workers = min(8, (os.cpu_count() or 1) + 1)
+    chunks = desk.chunks(jobs, _CHUNK)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="segdoctor-scan")
     with warnings.catch_warnings():
         # Pillow's warnings about odd files; what is broken is reported as a finding.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
-            waiting: set[Future[Summary]] = set()
+            waiting: dict[Future[Summary], Sequence[Job]] = {}
             for chunk in islice(chunks, 2 * workers):
-                waiting.add(pool.submit(look_at, chunk, limit, stop.is_set))
-            done_pairs = 0
+                waiting[pool.submit(look_at, chunk, limit, stop.is_set)] = chunk
             while waiting:
-                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in done:
-                    seen = future.result()
-                    parts.append(seen)
-                    done_pairs += seen.pairs
+                    desk.take(waiting.pop(future), future.result())
                     following = next(chunks, None)
                     if following is not None:
-                        waiting.add(pool.submit(look_at, following, limit, stop.is_set))
-                if done and progress is not None:
-                    progress(done_pairs, total, _WHAT)
+                        waiting[pool.submit(look_at, following, limit, stop.is_set)] = following
         except KeyboardInterrupt:
-            interrupted = True
             stop.set()
+            raise
         finally:
-            pool.shutdown(wait=not interrupted, cancel_futures=True)
-    return joined(parts), interrupted
+            pool.shutdown(wait=not stop.is_set(), cancel_futures=True)
 
 
-def _chunks(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
-    return (jobs[start : start + size] for start in range(0, len(jobs), size))
-
-
-def _on_cluster(
-    jobs: Sequence[Job], limit: int, progress: Progress | None, scheduler: str
-) -> tuple[Summary, bool]:
+def _on_cluster(desk: _Desk, jobs: Sequence[Job], scheduler: str) -> None:
     client, own = _client(scheduler)
-    parts: list[Summary] = []
-    done_pairs = 0
     try:
         from distributed import as_completed
 
-        futures = client.map(
-            look_at, list(_chunks(jobs, _CHUNK_AWAY)), limit=limit, pure=False, retries=1
-        )
-        for _, seen in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
-            parts.append(seen)
-            done_pairs += seen.pairs
-            if progress is not None:
-                progress(done_pairs, len(jobs), _WHAT)
-    except KeyboardInterrupt:
-        return joined(parts), True
+        chunks = list(desk.chunks(jobs, _CHUNK_AWAY))
+        futures = client.map(look_at, chunks, limit=desk.limit, pure=False, retries=1)
+        asked = {future.key: chunk for future, chunk in zip(futures, chunks, strict=True)}
+        for future, seen in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
+            desk.take(asked[future.key], seen)
     finally:
         if own:
             client.close()
-    return joined(parts), False
 
 
 def _client(scheduler: str) -> tuple[Any, bool]:
