@@ -283,6 +283,7 @@ def scan(
     pairs: str | None = None,
     scheduler: str | None = None,
     deep: bool = False,
+    resume: bool = False,
     select: str | Iterable[str] = (),
     ignore: str | Iterable[str] = (),
     fail_on: str = "error",
@@ -294,7 +295,7 @@ def scan(
 
     ``images`` and ``masks`` name the folders, or ``pairs`` a list (CSV or text), where the guess
     of the layout is wrong. ``scheduler``: ``"dask"`` or the address of a Dask scheduler. ``deep``
-    decodes every image. With ``out``, what was seen of each file is noted there, so that another
+    decodes every image. With ``resume``, what was seen of each file is noted in ``out``: another
     scan reads only what is new or changed, and one that was interrupted goes on.
 
     Raises
@@ -302,6 +303,8 @@ def scan(
     UserError
         If there is no data set in the folder; one line says what was expected.
     """
+    if resume and out is None:
+        raise UserError("--resume notes what was seen beside the report: give --out FOLDER too.")
     from segdoctor.examination.static import scanned
     from segdoctor.report.files import check_writable
 
@@ -325,7 +328,7 @@ def scan(
             "pairs": pairs,
             "scheduler": scheduler,
             "deep": deep,
-            "cache": out,
+            "cache": out if resume else None,
         },
     )
 

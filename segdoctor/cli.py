@@ -33,7 +33,7 @@ EXIT_INTERRUPTED = 130
 
 _SCAN_OPTIONS = (
     *("split", "val_split", "masks", "images", "pairs", "scheduler", "ignore_label", "label_map"),
-    *("num_classes", "deep", "seed", "fail_on"),
+    *("num_classes", "deep", "resume", "seed", "fail_on"),
 )
 _CHECK_OPTIONS = (
     *("loss", "metrics", "from_logits", "optimizer", "learning_rate", "freeze", "num_classes"),
@@ -148,6 +148,9 @@ def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
     add_data_options(scan)
     scan.add_argument("--num-classes", type=int, metavar="N", help="number of classes")
     scan.add_argument("--deep", action="store_true", help="decode every image, not a sample")
+    scan.add_argument(
+        "--resume", action="store_true", help="with --out: read only what changed since the last"
+    )
     scan.add_argument("--scheduler", metavar="dask|tcp://…", help="read over a Dask cluster")
     add_output_options(scan)
     scan.set_defaults(run=_scan)

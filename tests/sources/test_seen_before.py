@@ -10,6 +10,7 @@ import pytest
 
 from segdoctor.api import scan
 from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.errors import UserError
 from segdoctor.sources.voc import scan as scan_room
 from segdoctor.sources.voc import schedule
 from segdoctor.sources.voc.look import look_at
@@ -99,10 +100,12 @@ def test_a_damaged_file_is_begun_anew(damage: bytes, folder: Path, tmp_path: Pat
     assert same(first, scan_folder(folder, cache=os.fspath(tmp_path)))
 
 
-def test_it_lies_beside_the_report_and_only_there(folder: Path, tmp_path: Path) -> None:
-    scan(folder, fail_on="never")
-    assert list(tmp_path.rglob(NAME)) == []
+def test_it_lies_beside_the_report_and_only_where_asked(folder: Path, tmp_path: Path) -> None:
     scan(folder, out=os.fspath(tmp_path / "report"), fail_on="never")
+    assert list(tmp_path.rglob(NAME)) == []
+    with pytest.raises(UserError, match="--out"):
+        scan(folder, resume=True)
+    scan(folder, out=os.fspath(tmp_path / "report"), resume=True, fail_on="never")
     assert list(tmp_path.rglob(NAME)) == [tmp_path / "report" / NAME]
 
 

@@ -1,7 +1,7 @@
 """What an earlier scan saw of files that have not changed since, in a file beside its report.
 
-Data folders are never written to, so the file lies in the folder of the report and only where one
-is asked for. It is data (SQLite and JSON): a strange one can be wrong and runs nothing.
+Data folders are never written to: the file lies in the folder of the report, and only where it is
+asked for (``--resume``). It is data (SQLite and JSON): a strange one can be wrong and runs nothing.
 """
 
 from __future__ import annotations
