@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from segdoctor.core.errors import UserError
 from segdoctor.core.run import Trial
 from segdoctor.examination.arguments import chooser_of, fail_on_of, names_of, trial_of
 from segdoctor.examination.request import Request, Say, silent
