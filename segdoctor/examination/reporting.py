@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from segdoctor.core.measured import Declared
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
-from segdoctor.examination import training_tables, verdict
+from segdoctor.examination import outputs, training_tables, verdict
 from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.request import Request
 from segdoctor.examination.stages import Examination
@@ -36,9 +36,24 @@ def examined(request: Request) -> Report:
     """
     from segdoctor.report.files import check_writable
 
-    examination = Examination(request)
     if request.out is not None:
         check_writable(request.out)
+    views, notes = outputs.views_of(request)
+    if not views:
+        return _examined(request)
+    first = _examined(views[0].request)  # before the others: a generator hands over its own buffer
+    others = []
+    for view in views[1:]:
+        mine = tuple(sorted(outputs.codes(view.request)))
+        if not mine:
+            continue
+        alone = replace(view.request, trial=None, select=mine, ignore=())
+        others.append((view.name, _examined(alone)))
+    return outputs.merged(first, tuple(others), notes)
+
+
+def _examined(request: Request) -> Report:
+    examination = Examination(request)
     start = time.perf_counter()
     examination.examine()
     examination.timings["total"] = time.perf_counter() - start

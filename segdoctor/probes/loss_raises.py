@@ -79,6 +79,13 @@ def _cause(error: str, in_graph: bool, picked: str) -> tuple[str, str, str]:
     ``in_graph``: it fails only there; ``picked``: what laid the entries out as one list before.
     """
     low = error.lower()
+    if "no answer within" in low:
+        return (
+            " fit would stand still at its first batch: a loop that waits for what never comes, or "
+            "Python code that goes through the pixels one by one.",
+            "Write it with TensorFlow's or Keras' operations on whole arrays.",
+            _RIGHT,
+        )
     axis = any(word in low for word in ("reduction", "axis", "dimension", "rank"))
     if axis and picked:
         return (

@@ -13,9 +13,9 @@ from segdoctor.probes.loss_settings import DICE_CODE, need_answers, need_known_l
 
 _STAND_IN = {"loss.stand_in": True}
 _AXIS_CODE = (
-    "# classes are the last axis of (B, H, W, C)\n"
-    "loss = keras.losses.categorical_crossentropy(y_true, y_pred, axis=-1)\n"
-    "overlap = tf.reduce_sum(y_true * y_pred, axis=(1, 2))   # over the pixels: (B, C)"
+    "# classes are axis {axis} of {layout}\n"
+    "loss = keras.losses.categorical_crossentropy(y_true, y_pred, axis={axis})\n"
+    "overlap = tf.reduce_sum(y_true * y_pred, axis={pixels})   # over the pixels: (B, C)"
 )
 
 
@@ -61,9 +61,10 @@ class LossMixesPixels(Probe):
             }.get(where, f"the {where}")
             said = (
                 f"A pixel's gradient depends on the {what} at {place}, and at no other pixel: a "
-                f"sum, mean or softmax runs over axis {axes} of (B, H, W, C)."
+                f"sum, mean or softmax runs over axis {_own_axes(axes, head)} of {_layout(head)}."
             )
-            evidence = [Evidence("axes that are mixed", str(axes), "none, or all of an image")]
+            mixed = _own_axes(axes, head)
+            evidence = [Evidence("axes that are mixed", mixed, "none, or all of an image")]
         else:
             said = (
                 "Raising the score of one class at every pixel leaves the loss as it is: pixels "
@@ -73,9 +74,30 @@ class LossMixesPixels(Probe):
         evidence.append(
             Evidence("classes are compared", not uncompared, True, where="small arrays")
         )
+        axis = 1 if _channels_first(head) else -1
+        others = tuple(a for a in range(1, len(head.shape)) if a != axis % len(head.shape))
+        pixels = others if len(others) > 1 else others[0]
+        code = _AXIS_CODE.format(axis=axis, layout=_layout(head), pixels=pixels)
         yield self.finding(
-            said, evidence, Fix("Use the class axis, the last one.", _AXIS_CODE, _STAND_IN)
+            said, evidence, Fix(f"Use the class axis, axis={axis}.", code, _STAND_IN)
         )
+
+
+def _channels_first(head: HeadFacts) -> bool:
+    return head.class_axis % len(head.shape) == 1 and len(head.shape) > 2
+
+
+def _layout(head: HeadFacts) -> str:
+    if len(head.shape) == 3:
+        return "(B, C, H*W)" if _channels_first(head) else "(B, H*W, C)"
+    return "(B, C, H, W)" if _channels_first(head) else "(B, H, W, C)"
+
+
+def _own_axes(axes: object, head: HeadFacts) -> str:
+    """Axes of (B, pixels, C) as they are counted in the run's own layout."""
+    numbers = [int(axis) for axis in str(axes).split(", ")]
+    shift = 1 if _channels_first(head) else 0
+    return ", ".join(str(number + shift if number else 0) for number in numbers)
 
 
 @dataclass(frozen=True)

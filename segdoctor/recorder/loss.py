@@ -6,6 +6,10 @@ from typing import Any
 
 from segdoctor.recorder.forward import Outputs, Reach
 from segdoctor.recorder.layers import is_tf_keras
+from segdoctor.recorder.time_limit import TimeIsUpError, time_limit
+
+LIMIT_S = 15.0
+"""Seconds that one evaluation of the loss on a batch may take, as far as Python can end it."""
 
 
 class LossAsInFit:
@@ -20,6 +24,11 @@ class LossAsInFit:
     loss : what a user passes to ``compile``.
     model : keras.Model or tf_keras.Model
         Decides by which Keras the loss is read.
+
+    Raises
+    ------
+    TimeIsUpError
+        Of a call: the loss took longer than :data:`LIMIT_S`; it is not asked again.
     """
 
     def __init__(self, loss: Any, model: Any) -> None:
@@ -27,6 +36,7 @@ class LossAsInFit:
             import tf_keras as keras
         else:
             import keras
+        self._stuck = ""  # why it is not asked any more
         self._holder = keras.Sequential(name="loss_as_in_fit")
         self._holder.compile(loss=loss)
 
@@ -53,10 +63,20 @@ class LossAsInFit:
         """The loss of ``y_pred`` as it is, in the graph that is being made or eagerly."""
         import tensorflow as tf
 
+        if self._stuck:
+            raise TimeIsUpError(self._stuck)
+
         y = tf.nest.map_structure(tf.convert_to_tensor, y)
         if sample_weight is not None:
             sample_weight = tf.nest.map_structure(tf.convert_to_tensor, sample_weight)
-        return self._holder.compute_loss(x=None, y=y, y_pred=y_pred, sample_weight=sample_weight)
+        try:
+            with time_limit(LIMIT_S):
+                return self._holder.compute_loss(
+                    x=None, y=y, y_pred=y_pred, sample_weight=sample_weight
+                )
+        except TimeIsUpError as why:
+            self._stuck = str(why)
+            raise
 
     def _in_graph(self, y: Any, logits: Any, sample_weight: Any, reach: Reach) -> Any:
         import tensorflow as tf

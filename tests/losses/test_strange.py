@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import segdoctor.recorder.loss as loss_room
 from segdoctor.core.engine import examine
 from segdoctor.core.measured import Declared, HeadFacts
 from segdoctor.core.trace import Trace
@@ -17,7 +19,10 @@ from segdoctor.measures.labels import label_facts
 from segdoctor.probes.label_precision import LabelPrecisionLost
 from segdoctor.probes.loss_contract import LossNotFinite, PerfectPredictionNotBest
 from segdoctor.probes.loss_raises import LossRaises
+from segdoctor.recorder.forward import Outputs
+from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.loss_answers import Layout, ask_loss
+from segdoctor.recorder.time_limit import TimeIsUpError, time_limit
 from tests.losses.sound import cross, dice
 from tests.losses.ward import SHAPE, head_of, told
 
@@ -153,3 +158,42 @@ def test_types_that_cannot_hold_the_ids(
         }
     )
     assert examine(LabelPrecisionLost(), trace).status == status
+
+
+def test_a_loss_that_never_returns_is_left_alone_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(y: Any, p: Any) -> Any:
+        while True:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(loss_room, "LIMIT_S", 0.2)
+    asked = LossAsInFit(never, keras.Sequential())
+    y_pred = Outputs(tf.ones((2, 4, 4, 3)) / 3, None, None)
+    start = time.perf_counter()
+    for _ in range(20):
+        with pytest.raises(TimeIsUpError, match=r"no answer within 0\.2 s"):
+            asked(np.zeros((2, 4, 4)), y_pred)
+    assert time.perf_counter() - start < 2.0
+    contract = ask_loss(never, 3, limit_s=0.2)
+    found = outcome(LossRaises(), contract)
+    assert found.status == "fired"
+    assert "fit would stand still" in found.findings[0].message
+
+
+def test_the_users_own_alarm_is_left_alone() -> None:
+    rung: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    held = signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with time_limit(5.0):  # theirs rings first
+            time.sleep(0.1)
+        assert len(rung) == 1
+        signal.setitimer(signal.ITIMER_REAL, 30.0)
+        with pytest.raises(TimeIsUpError), time_limit(0.05):
+            time.sleep(1.0)
+        assert 29.0 < signal.getitimer(signal.ITIMER_REAL)[0] < 30.0
+        assert len(rung) == 1
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *held)

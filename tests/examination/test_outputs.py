@@ -1,0 +1,83 @@
+"""A model of several outputs: each with its own loss, labels and metrics, whatever holds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import segdoctor
+from segdoctor.examination.outputs import part_of, views_of
+from segdoctor.examination.request import Request
+
+SIDE, CLASSES = 16, 3
+
+
+@pytest.fixture(scope="module")
+def two_heads() -> Any:
+    """``main`` ends in softmax; of ``deep`` the softmax is resized."""
+    import keras
+
+    layers = keras.layers
+    image = layers.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    main = layers.Conv2D(CLASSES, 1, activation="softmax", name="main")(x)
+    deep = layers.Conv2D(CLASSES, 1, strides=2, activation="softmax")(x)
+    deep = layers.UpSampling2D(2, name="deep")(deep)
+    return keras.Model(image, [main, deep])
+
+
+def arrays() -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, CLASSES, (2, 4, 4)).repeat(4, 1).repeat(4, 2).astype(np.int32)
+    return rng.random((2, SIDE, SIDE, 3), dtype=np.float32), ids
+
+
+def test_parts() -> None:
+    assert part_of({"a": 1, "b": 2}, 0, "b") == 2
+    assert part_of([1, 2], 1, "b") == 2
+    assert part_of([1], 1, "b") is None
+    assert part_of("mse", 1, "b") == "mse"
+
+
+@pytest.mark.parametrize("kind", ["lists", "dicts in a generator"])
+def test_the_sick_output_is_named(two_heads: Any, kind: str) -> None:
+    import keras
+
+    x, ids = arrays()
+    right = keras.losses.SparseCategoricalCrossentropy()
+    twice = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss, y, data = {"main": right, "deep": twice}, {"main": ids, "deep": ids}, None
+    if kind == "lists":
+        loss, y = list(loss.values()), list(y.values())  # type: ignore[assignment]
+        data = (x, y)
+    report = segdoctor.check(
+        two_heads,
+        data or ((x, y) for _ in range(3)),
+        loss=loss,
+        optimizer="adam",
+        trial=False,
+        select=("OUT", "LOSS"),
+    )
+    errors = [f for f in report.findings if f.severity == "error"]
+    assert [f.code for f in errors] == ["OUT001"]
+    assert errors[0].message.startswith("Output deep: ")
+    assert report.exit_code == 1
+    assert report.diagnosis != ()
+    titles = [table["title"] for table in report.measured["tables"]]
+    assert sum("What the loss expects" in title for title in titles) == 2
+
+
+def test_an_output_without_a_loss_is_left_out(two_heads: Any) -> None:
+    views, notes = views_of(Request(two_heads, loss={"main": "mse"}, optimizer="adam"))
+    assert [view.name for view in views] == ["main"]
+    assert "deep" in notes[0]
+
+
+def test_one_output_is_no_matter_of_views(two_heads: Any) -> None:
+    import keras
+
+    single = keras.Model(two_heads.inputs, two_heads.outputs[0])
+    assert views_of(Request(single, loss="mse")) == ((), ())
+    assert views_of(Request("file.keras")) == ((), ())
