@@ -17,6 +17,7 @@ def check(
     model: Any,
     data: Any = None,
     *,
+    files: str | None = None,
     loss: Any = None,
     optimizer: Any = None,
     metrics: Any = None,
@@ -67,6 +68,8 @@ def check(
         A VOC folder; ``(x, y)`` or ``(x, y, sample_weight)`` with x (B, H, W, channels) and y ids
         (B, H, W), (B, H, W, 1) or one-hot (B, H, W, C); a ``tf.data.Dataset``, ``PyDataset``, or
         generator of batches. Without it only the graph and the weights are examined.
+    files : path, optional
+        The folder that arrays or batches are made of: both are held against each other.
     loss, optimizer, metrics : optional
         As for ``compile``. Default: what the model was compiled with.
     num_classes : int, optional

@@ -28,7 +28,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "LBL001": ("LBL002", "LOSS001", "LOSS007"),
     "LOSS010": ("LOSS001", "LOSS002", "LOSS003"),
     **dict.fromkeys(("LOSS005", "LOSS006", "LOSS007"), ("LOSS002", "LOSS004")),
-    **dict.fromkeys(("IGN004", "IGN005", "IGN006"), ("IGN001",)),
+    **dict.fromkeys(("IGN004", "IGN005", "IGN006"), ("IGN001", "IGN007")),
     **dict.fromkeys(_OUT_LEADERS, ("LOSS002", "LOSS003", "LOSS004", "GRAD006")),
     "IGN002": ("IGN001",),
     "IGN001": ("LOSS002",),

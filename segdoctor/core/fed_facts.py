@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import AlignmentFacts, PixelFacts
 
@@ -22,3 +23,20 @@ class FedFacts:
     alignment: AlignmentFacts | None = None
     not_finite: tuple[str, ...] = ()
     repeated: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstFiles:
+    """Examples as fed beside the files that they were made of.
+
+    ``files`` maps the number of an example to the stem of its file and the turn of its image
+    (``"as it is"``, ``"mirrored"``, …). ``turned_apart`` names those whose label is turned in
+    another way than their image. ``became`` maps each id of the files' masks to what it is in the
+    labels as fed → pixels, on a coarse grid. ``void`` is the files' ignore label.
+    """
+
+    examples: int
+    files: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    turned_apart: tuple[str, ...] = ()
+    became: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    void: int | None = None

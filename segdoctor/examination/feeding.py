@@ -11,9 +11,10 @@ import numpy as np
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.errors import UserError
-from segdoctor.core.fed_facts import FedFacts
+from segdoctor.core.fed_facts import AgainstFiles, FedFacts
 from segdoctor.core.run import Batch
 from segdoctor.core.stream_facts import StreamFacts
+from segdoctor.core.trace import Missing
 from segdoctor.examination.request import Request
 
 CROP = 96
@@ -35,6 +36,7 @@ class Fed:
     notes: tuple[str, ...] = ()
     stream: StreamFacts | None = None  # how the user's own batches behave, where there are several
     examples: FedFacts | None = None  # what the examples of the user's own data hold
+    against: AgainstFiles | Missing | None = None  # … and what became of the files in them
 
 
 def is_folder(data: Any) -> bool:
@@ -137,17 +139,49 @@ def _label_axis(model: Any) -> bool:
 
 def from_objects(request: Request) -> Fed:
     """The first batch of arrays, a data set or a generator: taken as it is."""
-    from segdoctor.sources.stream import watch_batches
+    from segdoctor.sources.stream import watch_examples
 
     request.say("looking at the data as fed", None, None)
-    taken, stream, examples = watch_batches(request.data, batch_size=_count(request))
+    taken, stream, facts, examples = watch_examples(request.data, batch_size=_count(request))
+    against = _against(request, examples)
     return Fed(
         batch=taken.batches[0],
         more_images=lambda: np.concatenate([batch.x for batch in taken.batches])[:MORE_IMAGES],
-        notes=taken.notes,
+        notes=(*taken.notes, *_changed_ids(against)),
         stream=stream,
-        examples=examples,
+        examples=facts,
+        against=against,
     )
+
+
+def _changed_ids(against: AgainstFiles | Missing) -> tuple[str, ...]:
+    """What is to be said of ids that are others in the batches than in their files."""
+    if isinstance(against, Missing):
+        return ()
+    known = f"{len(against.files)} of {against.examples} examples are whole pictures of the files"
+    changed = [
+        f"{label} → {next(iter(fed))}"
+        for label, fed in against.became.items()
+        if next(iter(fed)) != label
+    ]
+    told = f": their ids were changed on the way ({', '.join(changed[:12])})" if changed else ""
+    return (known + told,)
+
+
+def _against(request: Request, examples: list[Any]) -> AgainstFiles | Missing:
+    """The examples beside the files of the folder that they are made of."""
+    from segdoctor.measures.against_files import against_files
+    from segdoctor.sources.voc import scan_folder, small_copies
+
+    if request.files is None:
+        return Missing("the files that the batches are made of are not known", "files=")
+    scan = scan_folder(request.files, split=request.split, masks=request.masks, seed=request.seed)
+    void = None if scan.void is None or scan.void is False else int(scan.void)
+    found = against_files(examples, small_copies(scan, seed=request.seed), void)
+    if not found.files:
+        why = "no example shows the whole picture of one of the files (crops are not compared)"
+        return Missing(why)
+    return found
 
 
 def _count(request: Request) -> int:

@@ -188,6 +188,7 @@ def _known_fields(
         "not_loadable": (),
         "compiled": compiled or Missing(settling.NO_SETTINGS, "--loss, --optimizer"),
         "stream": (fed and fed.stream) or Missing(feeding.NO_STREAM, "data= with batches"),
+        "against_files": (fed and fed.against) or Missing(feeding.NO_OWN_DATA, "data=, files="),
         "fed": (fed and fed.examples) or Missing(feeding.NO_OWN_DATA, "data="),
     }
     return held if scan is None else held | {"scan": scan}

@@ -27,6 +27,7 @@ class Request:
 
     model: Any
     data: Any = None
+    files: str | None = None
     loss: Any = None
     from_logits: bool | None = None
     optimizer: Any = None

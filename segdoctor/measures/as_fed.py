@@ -20,6 +20,7 @@ from segdoctor.measures.stream import digest
 
 _FINE = 16  # steps that are told apart between two neighbouring ids
 _ONE = 255  # … and between 0 and 1
+_SILENT, _VOID = 0.5, np.float32(255)
 _LARGEST = 1 << 15  # beyond which values are no ids
 
 Array = NDArray[Any]
@@ -92,7 +93,9 @@ def fine_ids(y: Array) -> NDArray[np.int32] | None:
         if facts.kind != "onehot" or facts.sums_to_one_over is not None:
             return None
         weights = np.arange(values.shape[-1], dtype=np.float32)
-        values = np.clip(values.astype(np.float32), 0, 1) @ weights
+        rows = values.astype(np.float32)
+        silent = np.abs(rows.sum(axis=-1) - 1) > _SILENT  # rows of zeros or of 255: void
+        values = np.where(silent, _VOID, np.clip(rows, 0, 1) @ weights)
     if values.ndim != 2:
         return None
     values = values.astype(np.float32) if values.dtype.kind == "f" else values.astype(np.int32)

@@ -80,7 +80,8 @@ from segdoctor.probes.trial_parts import (
     OptimizerToBlame,
 )
 from segdoctor.probes.void_dilution import VoidDilutesLoss
-from segdoctor.probes.void_on_disk import VoidAsClass, VoidFolded, VoidLost
+from segdoctor.probes.void_lost import VoidLost
+from segdoctor.probes.void_on_disk import VoidAsClass, VoidFolded
 
 PROBES: tuple[Probe, ...] = (
     *OF_A_FILE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.probe import Probe
 from segdoctor.core.stream_facts import BatchScale, StreamFacts
@@ -154,14 +155,29 @@ class PairChanges(Probe):
     code = "DATA016"
     how = (
         "Looks among the first batches of two passes for an image that comes again, value for "
-        "value, with another label, and for a label that comes again with its image turned."
+        "value, with another label, and for a label that comes again with its image turned. Where "
+        "the files are known (files=), image and label must be turned alike against them."
     )
     why = "One of the two was shuffled or flipped without the other: the labels are noise."
     fix = "Shuffle after zipping, and give image and mask the same random numbers."
     fine = "Augmentation of both alike; noise and colour changes of the image alone."
     sources = "keras-team/keras#12075; divamgupta/image-segmentation-keras#191, #115"
 
-    def examine(self, stream: StreamFacts) -> Iterator[Finding]:
+    def examine(
+        self, stream: StreamFacts | None = None, against_files: AgainstFiles | None = None
+    ) -> Iterator[Finding]:
+        if stream is not None:
+            yield from self._in_passes(stream)
+        if against_files is not None and against_files.turned_apart:
+            apart = against_files.turned_apart
+            yield self.finding(
+                f"In {len(apart):,} of {len(against_files.files):,} examples whose file is known "
+                f"image and label are turned in different ways: {apart[0]}.",
+                (Evidence("examples turned apart", len(apart), 0, "examples"),),
+                Fix("Flip image and mask by one draw.", "seed = rng.make_seeds()[:, 0]"),
+            )
+
+    def _in_passes(self, stream: StreamFacts) -> Iterator[Finding]:
         if stream.other_label:
             message = (
                 f"{stream.other_label:,} of {stream.again:,} images that were drawn again came "

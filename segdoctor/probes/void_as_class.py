@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from segdoctor.core.asked import VoidTrail
+from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError
@@ -18,6 +19,8 @@ NO_FOLDER = "no data set folder was read (--data DIR would tell)"
 Told = tuple[str, tuple[Evidence, ...], Fix]
 
 _MOST_SHARE = 0.5
+_FEWEST_VOID = 20  # pixels, on the coarse grid
+_MOST_FOLDED = 0.9
 _KEEP = (
     "y = np.array(mask)                            # keep 255 up to the loss\n"
     "loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=255, …)"
@@ -146,6 +149,57 @@ def padded(
             f"mask = np.pad(mask, widths, constant_values={trail.label})",
             {"loss.stand_in": True},
         ),
+    )
+
+
+def of_files(against: AgainstFiles | None) -> tuple[int, Mapping[int, int]]:
+    """``(void of the files, what is fed in its place → pixels)``.
+
+    Raises
+    ------
+    NotExaminedError
+        The files are not known, or hold no void.
+    """
+    if against is None or against.void is None:
+        raise NotExaminedError("the files that the batches are made of are not known (files=)")
+    fed = against.became.get(against.void, {})
+    if sum(fed.values()) < _FEWEST_VOID:
+        raise NotExaminedError("the files of these examples hold hardly any void")
+    return against.void, fed
+
+
+def folded_from_files(against: AgainstFiles | None) -> Iterator[Told]:
+    """Void of the files is one and the same class in the batches."""
+    void, fed = of_files(against)
+    label, count = max(fed.items(), key=lambda item: item[1])
+    if label == void or label < 0 or count < _MOST_FOLDED * sum(fed.values()):
+        return
+    assert against is not None
+    if label != 0 and label not in {k for of in against.became.values() for k in of}:
+        return
+    yield (
+        f"Void ({void}) of the files is class {label} in the labels as fed: it was folded into a "
+        "class on the way.",
+        (
+            Evidence(
+                "void of the files that is that class", count / sum(fed.values()), 0.0, "share"
+            ),
+        ),
+        Fix("Keep the void id, and leave it out in the loss.", _KEEP, {"loss.stand_in": True}),
+    )
+
+
+def lost_from_files(against: AgainstFiles | None) -> Iterator[Told]:
+    """The files have void and the batches have none."""
+    void, fed = of_files(against)
+    kept = fed.get(void, 0) / sum(fed.values())
+    if kept > 1 - _MOST_FOLDED:
+        return
+    now = ", ".join(str(label) for label in list(fed)[:3])
+    yield (
+        f"The masks on disk have void ({void}) and the labels as fed have {now} in its place.",
+        (Evidence("void of the files that is void as fed", kept, 1.0, "share"),),
+        Fix("Keep void through every step of the pipeline.", "assert 255 in np.unique(y)"),
     )
 
 

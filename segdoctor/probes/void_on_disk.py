@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 
 from segdoctor.core.asked import VoidTrail
 from segdoctor.core.data_facts import MaskFacts, ScanFacts
+from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
-from segdoctor.probes.void_as_class import NO_FOLDER, either, extra, folded
+from segdoctor.probes.void_as_class import (
+    NO_FOLDER,
+    either,
+    extra,
+    folded,
+    folded_from_files,
+)
 from segdoctor.probes.void_rings import extra_ring, folded_ring
 
 _VOC_NAME = re.compile(r"^(?:.*/)?(?:2007|2008|2009|2010|2011)_\d{6}$")
@@ -21,11 +28,11 @@ _VOC_CLASSES = 21
 _NONE_DECODED = "no mask of the sample could be decoded"
 
 
-def _name(path: str) -> str:
+def file_name(path: str) -> str:
     return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def _is_voc(scan: ScanFacts) -> bool:
+def is_voc(scan: ScanFacts) -> bool:
     """Whether the examples are Pascal VOC's own, whose masks all have void: by their names."""
     named = sum(bool(_VOC_NAME.match(pair.stem)) for pair in scan.pairs)
     return named > 0.9 * len(scan.pairs)
@@ -33,10 +40,10 @@ def _is_voc(scan: ScanFacts) -> bool:
 
 def _of_voc(scan: ScanFacts) -> bool:
     """Whether the set is Pascal VOC by its names or laid out like it, so that void is 255."""
-    return _is_voc(scan) or scan.layout.startswith("Pascal VOC")
+    return is_voc(scan) or scan.layout.startswith("Pascal VOC")
 
 
-def _void(scan: ScanFacts, declared: Declared | None) -> int | None:
+def void_of(scan: ScanFacts, declared: Declared | None) -> int | None:
     label = scan.void
     if label is None and declared is not None:
         label = declared.ignore_label
@@ -45,12 +52,12 @@ def _void(scan: ScanFacts, declared: Declared | None) -> int | None:
     return 255 if label is None else int(label)
 
 
-def _without_void(scan: ScanFacts, void: int) -> Iterator[MaskFacts]:
+def without_void(scan: ScanFacts, void: int) -> Iterator[MaskFacts]:
     """Masks of two ids or more, which in a set with void rings have one."""
     return (mask for mask in scan.masks if len(mask.histogram) > 1 and void not in mask.histogram)
 
 
-def _of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
+def of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
     """The masks whose shape was looked at, by their paths."""
     paths = {shape.path for shape in scan.shapes}
     return {mask.path: mask for mask in scan.masks if mask.path in paths}
@@ -58,7 +65,7 @@ def _of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
 
 def _rings(scan: ScanFacts, core: float, part: float) -> Counter[int]:
     """Id → masks of the sample in which it is a thin ring around everything."""
-    masks = _of_shapes(scan)
+    masks = of_shapes(scan)
     rings = Counter(
         shape.ring(masks[shape.path].histogram, core, part)
         for shape in scan.shapes
@@ -122,9 +129,14 @@ class VoidFolded(Probe):
         void_trail: VoidTrail | None = None,
         loss_contract: LossContract | None = None,
         loss_as_run: LossAsRun | None = None,
+        against_files: AgainstFiles | None = None,
         labels: LabelFacts | None = None,
         head: HeadFacts | None = None,
     ) -> Iterator[Finding]:
+        def from_files() -> Iterator[Finding]:
+            for told in folded_from_files(against_files):
+                yield self.finding(*told)
+
         def as_fed() -> Iterator[Finding]:
             for told in folded(declared, void_trail, loss_contract, loss_as_run):
                 yield self.finding(*told)
@@ -133,15 +145,15 @@ class VoidFolded(Probe):
             for told in folded_ring(labels, declared, head, self.core, self.part):
                 yield self.finding(*told)
 
-        yield from either(lambda: self._on_disk(scan, declared), as_fed, rings)
+        yield from either(lambda: self._on_disk(scan, declared), as_fed, from_files, rings)
 
     def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
         if scan is None or not scan.shapes:
             raise NotExaminedError(NO_FOLDER if scan is None else _NONE_DECODED)
-        void = _void(scan, declared)
+        void = void_of(scan, declared)
         if void is None:
             return
-        count = sum(1 for _ in _without_void(scan, void))
+        count = sum(1 for _ in without_void(scan, void))
         several = sum(len(mask.histogram) > 1 for mask in scan.masks)
         usual = several - count >= self.with_void * several
         if not count or not (usual or _of_voc(scan) or _real_ring(scan, self) is not None):
@@ -151,7 +163,7 @@ class VoidFolded(Probe):
             classes = min(classes, max(declared.num_classes, 2))
         lost = {
             path: mask
-            for path, mask in _of_shapes(scan).items()
+            for path, mask in of_shapes(scan).items()
             if len(mask.histogram) > 1 and void not in mask.histogram
         }
         rings: dict[str, int] = {}
@@ -167,7 +179,7 @@ class VoidFolded(Probe):
         paths = [path for path, ring in rings.items() if ring == label]
         message = (
             f"In {count:,} masks void has become class {label}: a thin ring around everything, and "
-            f"no {void} left ({_name(paths[0])})."
+            f"no {void} left ({file_name(paths[0])})."
         )
         evidence = [Evidence(f"masks with a ring of class {label}", count, 0, "masks")]
         evidence += [
@@ -251,68 +263,3 @@ class VoidAsClass(Probe):
             (Evidence(f"masks where id {label} is a ring", count, 0, "masks"),),
             Fix(words, code, {"loss.ignore_class": label}),
         )
-
-
-@dataclass(frozen=True)
-class VoidLost(Probe):
-    """IGN007: masks that should have void have none."""
-
-    code = "IGN007"
-    how = (
-        "Counts the masks of two ids or more without void: in a set where nearly all have it, or "
-        "whose names are Pascal VOC's, whose masks all have it."
-    )
-    why = (
-        "Pixels that were marked “not sure” are trained as background or as something else: "
-        "the outlines are learnt wrongly, and scores cannot be compared."
-    )
-    fix = "Take the masks as they were published (SegmentationClass), or mark the border as void."
-    fine = "SBD's own masks (SegmentationClassAug) have no void. So do most other data sets."
-    sources = "VOC development kit; bonlime/keras-deeplab-v3-plus#120; sacmehta/ESPNetv2#2"
-
-    with_void: float = field(
-        default=0.8, metadata={"doc": "share of the masks with void that makes it usual"}
-    )
-    of_voc: float = field(
-        default=0.3,
-        metadata={"doc": "the same for Pascal VOC's names (of SBD's masks 14 % have void)"},
-    )
-    fewest: int = field(default=8, metadata={"doc": "masks of two ids or more that it needs"})
-    shown: int = field(default=10, metadata={"doc": "files named in the finding"})
-
-    def examine(self, scan: ScanFacts, declared: Declared | None = None) -> Iterator[Finding]:
-        if not scan.masks:
-            raise NotExaminedError("no mask could be read")
-        void = _void(scan, declared)
-        several = sum(len(mask.histogram) > 1 for mask in scan.masks)
-        if void is None or several < self.fewest or "SegmentationClassAug" in scan.layout:
-            return
-        count = sum(1 for _ in _without_void(scan, void))
-        enough = self.of_voc if _is_voc(scan) else self.with_void
-        usual = void in scan.presence and several - count >= enough * several
-        all_gone = void not in scan.presence and _is_voc(scan)
-        if not count or not (usual or all_gone):
-            return
-        masks, fold = _of_shapes(scan), VoidFolded()
-        folded = {
-            shape.path
-            for shape in scan.shapes
-            if shape.path in masks
-            and shape.ring(masks[shape.path].histogram, fold.core, fold.part) is not None
-        }
-        lost = [mask for mask in _without_void(scan, void) if mask.path not in folded]
-        if not lost or len(lost) < count / 2:  # most have a ring of another id: IGN004, or LBL005
-            return
-        what = "none of" if all_gone else f"{len(lost):,} of"
-        verb = "holds" if all_gone else "hold no"
-        message = (
-            f"{what.capitalize()} the {several:,} masks with two ids or more {verb} void ({void}), "
-            f"which {'this published set has everywhere' if all_gone else 'the others have'}: "
-            f"{_name(lost[0].path)}."
-        )
-        evidence = [
-            Evidence("masks without void", len(lost), 0, "masks"),
-            *(Evidence("no void in it", mask.path, where=mask.path) for mask in lost[: self.shown]),
-        ]
-        words = "Take the published masks, and keep void through every step of the preparation."
-        yield self.finding(message, evidence, Fix(words, "assert 255 in np.unique(mask)"))

@@ -46,8 +46,15 @@ class _Passed:
 def watch_batches(
     data: Any, *, batch_size: int | None = None
 ) -> tuple[Taken, StreamFacts | None, FedFacts]:
-    """The first batch, how the first batches behave beside each other, and what their examples
-    hold.
+    """:func:`watch_examples` without the examples themselves."""
+    return watch_examples(data, batch_size=batch_size)[:3]
+
+
+def watch_examples(
+    data: Any, *, batch_size: int | None = None
+) -> tuple[Taken, StreamFacts | None, FedFacts, list[FedExample]]:
+    """The first batch, how the first batches behave beside each other, what their examples hold,
+    and these.
 
     Two are taken of a generator, three and what makes 64 examples of anything else, and of what
     can be passed over again the first ones of a second pass. Arrays have no stream: they are cut
@@ -60,7 +67,7 @@ def watch_batches(
     """
     if isinstance(data, (tuple, list)):
         taken, examples = _of_arrays(data, batch_size or _ARRAY_BATCH)
-        return taken, None, fed_facts(examples, whole=True)
+        return taken, None, fed_facts(examples, whole=True), examples
     kind, source, length = opened(data)
     count = OF_GENERATOR if kind == "generator" else BATCHES
     first = _passed(source, kind, count, count if kind == "generator" else _MOST_BATCHES)
@@ -79,7 +86,7 @@ def watch_batches(
     notes = (_lost_in_words(lost),) if lost else ()
     taken = Taken(tuple(batches), kind, length, lost, notes)
     stream = stream_facts(kind, first.held, copies, second, length)
-    return taken, stream, fed_facts(first.examples, whole=False)
+    return taken, stream, fed_facts(first.examples, whole=False), first.examples
 
 
 def _of_arrays(data: Any, batch_size: int) -> tuple[Taken, list[FedExample]]:

@@ -1,0 +1,112 @@
+"""Holds examples as they are fed against the files that they were made of."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdoctor.core.fed_facts import AgainstFiles
+from segdoctor.measures.as_fed import FedExample
+from segdoctor.measures.pairing import SmallPair
+
+_SIDE = 32  # of the pictures that are compared
+_ALIKE = 0.97  # correlation of two pictures that are one
+_APART = 0.02  # by which it must be above that with any other file
+_CLEARER = 0.05  # by which labels must agree better under another turn than the image's
+_LEAST = 0.8  # agreement that labels have under one turn
+
+Array = NDArray[Any]
+TURNS = ("as it is", "mirrored", "upside down", "turned by 180°")
+
+
+def turn(values: Array, how: str) -> Array:
+    """An image (H, W, …) turned in one of the four ways."""
+    across = -1 if how in ("mirrored", "turned by 180°") else 1
+    down = -1 if how in ("upside down", "turned by 180°") else 1
+    return values[::down, ::across]
+
+
+def against_files(
+    examples: Sequence[FedExample], files: Sequence[SmallPair], void: int | None
+) -> AgainstFiles:
+    """Find each example's file by its picture, and compare the labels with the file's mask.
+
+    The picture must be the whole one, at any size, range or turn of :data:`TURNS`; of crops
+    nothing is said. Labels are compared by what becomes of each id of the file: under the right
+    turn one id becomes one other nearly everywhere.
+    """
+    pictures = np.stack([_key(pair.pixels) for pair in files])
+    found: dict[int, tuple[int, str]] = {}
+    turned_apart = []
+    became: dict[int, Counter[int]] = defaultdict(Counter)
+    for number, example in enumerate(examples):
+        match = _file_of(example.small, pictures)
+        if match is None:
+            continue
+        place, how = match
+        found[number] = match
+        if example.ids is None:
+            continue
+        agreed = {way: _agreement(turn(files[place].ids, way), example.ids) for way in TURNS}
+        best = max(agreed, key=lambda way: agreed[way])
+        if agreed[best] >= max(_LEAST, agreed[how] + _CLEARER):
+            turned_apart.append(f"{files[place].stem} (image {how}, label {best})")
+            continue
+        for label, counts in _pairs(turn(files[place].ids, how), example.ids).items():
+            became[label].update(counts)
+    return AgainstFiles(
+        examples=len(examples),
+        files={number: (files[place].stem, how) for number, (place, how) in found.items()},
+        turned_apart=tuple(turned_apart),
+        became={label: dict(counts.most_common(8)) for label, counts in sorted(became.items())},
+        void=void,
+    )
+
+
+def _key(picture: Array) -> NDArray[np.float32]:
+    """A grey picture of few pixels, with mean 0 and length 1."""
+    grey = np.asarray(picture, np.float32).mean(axis=-1)
+    step = len(grey) // _SIDE
+    small = grey[: step * _SIDE, : step * _SIDE].reshape(_SIDE, step, _SIDE, step).mean((1, 3))
+    small -= small.mean()
+    length = float(np.linalg.norm(small))
+    key: NDArray[np.float32] = small / length if length > 0 else small
+    return key
+
+
+def _file_of(small: Array, pictures: NDArray[np.float32]) -> tuple[int, str] | None:
+    """``(place of the file, turn)`` of the picture, None where it is no file's or not clearly."""
+    key = _key(small)
+    flat = pictures.reshape(len(pictures), -1)
+    scores = np.stack([flat @ turn(key, how).reshape(-1) for how in TURNS])
+    by_file = scores.max(axis=0)
+    place = int(by_file.argmax())
+    others = np.delete(by_file, place)
+    if by_file[place] < _ALIKE or others.max(initial=-1.0) > by_file[place] - _APART:
+        return None
+    # Turning back what was turned: each of the turns is its own inverse.
+    return place, TURNS[int(scores[:, place].argmax())]
+
+
+def _pairs(mask: Array, fed: Array) -> dict[int, Counter[int]]:
+    """Id of the file → id as fed → pixels."""
+    stacked = np.stack([mask.reshape(-1), fed.reshape(-1)]).astype(np.int64)
+    values, counts = np.unique(stacked, axis=1, return_counts=True)
+    pairs: dict[int, Counter[int]] = defaultdict(Counter)
+    for (label, other), count in zip(values.T.tolist(), counts.tolist(), strict=True):
+        pairs[label][other] = count
+    return pairs
+
+
+def _agreement(mask: Array, fed: Array) -> float:
+    """Share of the pixels at which an id of the file has become what it mostly becomes, less
+    what one id everywhere would have."""
+    pairs = _pairs(mask, fed)
+    total = mask.size
+    kept = sum(max(counts.values()) for counts in pairs.values()) / total
+    most = max(Counter(fed.reshape(-1).tolist()).values()) / total
+    return (kept - most) / (1 - most) if most < 1 else 1.0

@@ -1,0 +1,99 @@
+"""Void that masks should have and have not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.fed_facts import AgainstFiles
+from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.measured import Declared
+from segdoctor.core.probe import NotExaminedError, Probe
+from segdoctor.probes.void_as_class import NO_FOLDER, either, lost_from_files
+from segdoctor.probes.void_on_disk import (
+    VoidFolded,
+    file_name,
+    is_voc,
+    of_shapes,
+    void_of,
+    without_void,
+)
+
+
+@dataclass(frozen=True)
+class VoidLost(Probe):
+    """IGN007: masks that should have void have none."""
+
+    code = "IGN007"
+    how = (
+        "Holds batches against the files that they are made of (files=). Counts the masks of two "
+        "ids or more without void: in a set where nearly all have it, or "
+        "whose names are Pascal VOC's, whose masks all have it."
+    )
+    why = (
+        "Pixels that were marked “not sure” are trained as background or as something else: "
+        "the outlines are learnt wrongly, and scores cannot be compared."
+    )
+    fix = "Take the masks as they were published (SegmentationClass), or mark the border as void."
+    fine = "SBD's own masks (SegmentationClassAug) have no void. So do most other data sets."
+    sources = "VOC development kit; bonlime/keras-deeplab-v3-plus#120; sacmehta/ESPNetv2#2"
+
+    with_void: float = field(
+        default=0.8, metadata={"doc": "share of the masks with void that makes it usual"}
+    )
+    of_voc: float = field(
+        default=0.3,
+        metadata={"doc": "the same for Pascal VOC's names (of SBD's masks 14 % have void)"},
+    )
+    fewest: int = field(default=8, metadata={"doc": "masks of two ids or more that it needs"})
+    shown: int = field(default=10, metadata={"doc": "files named in the finding"})
+
+    def examine(
+        self,
+        scan: ScanFacts | None = None,
+        declared: Declared | None = None,
+        against_files: AgainstFiles | None = None,
+    ) -> Iterator[Finding]:
+        def from_files() -> Iterator[Finding]:
+            for told in lost_from_files(against_files):
+                yield self.finding(*told)
+
+        yield from either(lambda: self._on_disk(scan, declared), from_files)
+
+    def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
+        if scan is None or not scan.masks:
+            raise NotExaminedError(NO_FOLDER if scan is None else "no mask could be read")
+        void = void_of(scan, declared)
+        several = sum(len(mask.histogram) > 1 for mask in scan.masks)
+        if void is None or several < self.fewest or "SegmentationClassAug" in scan.layout:
+            return
+        count = sum(1 for _ in without_void(scan, void))
+        enough = self.of_voc if is_voc(scan) else self.with_void
+        usual = void in scan.presence and several - count >= enough * several
+        all_gone = void not in scan.presence and is_voc(scan)
+        if not count or not (usual or all_gone):
+            return
+        masks, fold = of_shapes(scan), VoidFolded()
+        folded = {
+            shape.path
+            for shape in scan.shapes
+            if shape.path in masks
+            and shape.ring(masks[shape.path].histogram, fold.core, fold.part) is not None
+        }
+        lost = [mask for mask in without_void(scan, void) if mask.path not in folded]
+        if not lost or len(lost) < count / 2:  # most have a ring of another id: IGN004, or LBL005
+            return
+        what = "none of" if all_gone else f"{len(lost):,} of"
+        verb = "holds" if all_gone else "hold no"
+        message = (
+            f"{what.capitalize()} the {several:,} masks with two ids or more {verb} void ({void}), "
+            f"which {'this published set has everywhere' if all_gone else 'the others have'}: "
+            f"{file_name(lost[0].path)}."
+        )
+        evidence = [
+            Evidence("masks without void", len(lost), 0, "masks"),
+            *(Evidence("no void in it", mask.path, where=mask.path) for mask in lost[: self.shown]),
+        ]
+        words = "Take the published masks, and keep void through every step of the preparation."
+        yield self.finding(message, evidence, Fix(words, "assert 255 in np.unique(mask)"))
