@@ -138,7 +138,7 @@ class _Walk:
         custom = (isinstance(registered, str) and ">" in registered) or ">" in name
         if foreign := _foreign(module):
             self._add("module", f"{foreign}.{name}", where)
-        elif name.startswith("__") or plain in _DANGEROUS:
+        elif name.startswith("__") or plain in _DANGEROUS or hasattr(builtins, plain):
             self._add("stock class that runs code or opens files", name, where)
         elif plain in KNOWN_CLASSES:
             self._add("custom class", name, where, KNOWN_CLASSES[plain], runs=False)
@@ -180,6 +180,9 @@ class _Walk:
                 self._missing("custom function", function, where, False)
         else:
             self._add("lambda bytecode", "Lambda", where, found)
+        rest = {key: item for key, item in settings.items() if key != "function"}
+        rest.pop("function_type", None)
+        self._entries(rest, where, False)
 
     def _operation(self, name: str, value: Mapping[str, Any], where: str) -> None:
         settings = value.get("config")
