@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup clean
+.PHONY: demo test docs setup clean
 
 demo: setup
 	$(BIN)/segdoctor demo reports/demo
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: setup
+	$(BIN)/python -m mkdocs build --strict
 
 setup: $(VENV)/.ready
 
@@ -21,4 +24,4 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist site

@@ -41,11 +41,56 @@ def page_of(code: str) -> str:
     if len(codes) > 1:
         raise UserError(f"{code!r} is a family: expected one of {', '.join(codes)}")
     entry = CATALOGUE[codes[0]]
-    probe = next((p for p in (*PROBES, *SECOND_PASS) if p.code == entry.code), None)
+    probe = _probe_of(entry.code)
     parts = [f"{entry.code} {entry.slug} ({entry.severity})", "", _wrapped(entry.cause)]
     if probe is None:
         return "\n".join([*parts, "", "This version has no probe for it yet."])
-    sections = (
+    for title, text in _sections(probe):
+        if text.strip():
+            parts += ["", title, textwrap.indent(_wrapped(text), "  ")]
+    return "\n".join(parts)
+
+
+def markdown_of(code: str) -> str:
+    """The same page in Markdown, for the documentation site."""
+    entry, probe = CATALOGUE[code], _probe_of(code)
+    head = f"# {code} {entry.slug}\n\n*{entry.severity}* · {FAMILIES[entry.family]}\n\n"
+    parts = [head + _sentence(entry.cause)]
+    if probe is None:
+        return parts[0] + "\n\nThis version has no probe for it yet: *not examined*.\n"
+    for title, text in _sections(probe):
+        if title == "Limits":
+            rows = [f"| `{n}` | {v} | {doc} |" for n, v, doc in probe.thresholds()]
+            text = "\n".join(["| limit | value | meaning |", "| --- | --- | --- |", *rows])
+            text = text if rows else ""
+        if text.strip():
+            parts.append(f"## {title}\n\n{_fenced(text)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _sentence(cause: str) -> str:
+    return f"{cause[:1].upper()}{cause[1:]}."
+
+
+def _fenced(text: str) -> str:
+    """Indented lines are code and get a fence, so that Python is coloured."""
+    out: list[str] = []
+    inside = False
+    for line in textwrap.dedent(text).strip().split("\n"):
+        code = line.startswith("    ") or (inside and not line.strip())
+        if code != inside:
+            out.append("```python" if code else "```")
+            inside = code
+        out.append(line.removeprefix("    ") if code else line)
+    return "\n".join([*out, "```"] if inside else out)
+
+
+def _probe_of(code: str) -> Probe | None:
+    return next((probe for probe in (*PROBES, *SECOND_PASS) if probe.code == code), None)
+
+
+def _sections(probe: Probe) -> tuple[tuple[str, str], ...]:
+    return (
         ("How it is measured", probe.how),
         ("Limits", _limits(probe)),
         ("Why it matters", probe.why),
@@ -53,10 +98,6 @@ def page_of(code: str) -> str:
         ("Fine, and not reported", probe.fine),
         ("Sources", probe.sources),
     )
-    for title, text in sections:
-        if text.strip():
-            parts += ["", title, textwrap.indent(_wrapped(text), "  ")]
-    return "\n".join(parts)
 
 
 def _limits(probe: Probe) -> str:

@@ -35,6 +35,7 @@ class Card:
     measures: tuple[Measure, ...]
     why: str
     fine: str
+    how: str
     fix: str
     fix_code: tuple[str, ...]
     verdict: str
@@ -113,6 +114,7 @@ def _card(report: Report, finding: Finding, depth: int, explained: tuple[Card, .
         measures=tuple(measures),
         why=clean(page.get("why") or cause[:1].upper() + cause[1:] + ".", 2000),
         fine=clean(page.get("fine") or "", 2000),
+        how=clean(page.get("how") or "", 2000),
         fix=clean(finding.fix.words, 800) if finding.fix else "",
         fix_code=lines_of(finding.fix.code) if finding.fix else (),
         verdict=label,
