@@ -120,6 +120,7 @@ def check(
     request = Request(
         model=model,
         data=data,
+        files=files,
         loss=loss,
         from_logits=from_logits,
         optimizer=optimizer,
