@@ -13,7 +13,7 @@ import numpy as np
 from segdoctor.core.measured import Declared
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
-from segdoctor.examination import outputs, training_tables, verdict
+from segdoctor.examination import added_loss, outputs, training_tables, verdict
 from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.request import Request
 from segdoctor.examination.stages import Examination
@@ -38,9 +38,11 @@ def examined(request: Request) -> Report:
 
     if request.out is not None:
         check_writable(request.out)
+    request, taken = added_loss.taken_apart(request)
     views, notes = outputs.views_of(request)
     if not views:
-        return _examined(request)
+        report = _examined(request)
+        return replace(report, notes=(*taken, *report.notes)) if taken else report
     first = _examined(views[0].request)  # before the others: a generator hands over its own buffer
     others = []
     for view in views[1:]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping
 
+import numpy as np
+
 from segdoctor.core.measured import Answer, Scale
 from segdoctor.measures.loss_sheet import Question, Sheet
 
@@ -42,10 +44,11 @@ def scale_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, dict
     for name, y_pred in predictions.items():
         answer = yield Question(sheet.labels(form), y_pred, f"{name}, {form}")
         values[name] = math.nan if answer.error or answer.value is None else answer.value
-    turned = sheet.labels(form) if form == "BHWC" else sheet.encode(sheet.wrong, form)
-    turned = 1 - turned if form == "BHWC" else turned
-    answer = yield Question(turned, -sheet.scores(), f"scores and labels turned, {form}")
-    values["scores turned"] = math.nan if answer.value is None else answer.value
+    if form == "BHWC" or sheet.channels == 1:
+        yes = np.ones_like(sheet.labels(form))
+        for name, labels, factor in (("yes", yes, 1.0), ("no", 0 * yes, -1.0), ("YES", yes, 2.0)):
+            answer = yield Question(labels, sheet.scores(factor), f"{name} to all, {form}")
+            values[f"{name} to all"] = math.nan if answer.value is None else answer.value
     return values
 
 
@@ -105,15 +108,14 @@ def _softmax_inside(values: Values) -> bool:
 
 def _symmetric(values: Values) -> bool:
     """A yes at z costs what a no costs at -z: a sigmoid, however far its labels are smoothed."""
-    plain, turned, doubled = (
-        values[name] for name in ("scores", "scores turned", "scores doubled")
-    )
-    if not (math.isfinite(plain) and math.isfinite(turned) and math.isfinite(doubled)):
+    yes, no, doubled = (values.get(f"{name} to all", math.nan) for name in ("yes", "no", "YES"))
+    if not (math.isfinite(yes) and math.isfinite(no) and math.isfinite(doubled)):
         return False
-    scale = max(abs(plain), abs(plain - doubled))
-    same = abs(plain - turned) <= _SAME * scale < 0.1 * abs(plain - doubled)
-    # A linear loss is symmetric too, but it never has enough.
-    return same and values["push 40"] >= values["push 20"]
+    moves = abs(yes - doubled)
+    scale = max(abs(yes), moves)
+    # What never has enough is no sigmoid: a linear loss.
+    enough = values["push 40"] >= values["push 20"]
+    return enough and abs(yes - no) <= _SAME * scale < 0.1 * moves
 
 
 def _sigmoid_inside(values: Values, margin: float) -> bool:

@@ -79,7 +79,8 @@ def extra_ring(
 ) -> Iterator[Told]:
     """IGN005: the last class is a ring, and the head has a channel for it."""
     label, count, several = ring_as_fed(labels, declared, core, part)
-    last = head is not None and label == head.channels - 1
+    # With two classes a ring is what is looked for (vessels, outlines), or what is left of it.
+    last = head is not None and head.channels > 2 and label == head.channels - 1
     if label < 0 or not last or _lost(labels, declared, head):
         return
     yield (

@@ -81,3 +81,26 @@ def test_one_output_is_no_matter_of_views(two_heads: Any) -> None:
     single = keras.Model(two_heads.inputs, two_heads.outputs[0])
     assert views_of(Request(single, loss="mse")) == ((), ())
     assert views_of(Request("file.keras")) == ((), ())
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_loss_that_a_layer_adds_is_asked(from_logits: bool) -> None:
+    import keras
+
+    class EndPoint(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, mask: Any, output: Any) -> Any:
+            loss = keras.losses.sparse_categorical_crossentropy(mask, output, from_logits)
+            self.add_loss(keras.ops.mean(loss))
+            return output
+
+    layers = keras.layers
+    image, mask = layers.Input((SIDE, SIDE, 3)), layers.Input((SIDE, SIDE), dtype="int32")
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    x = layers.UpSampling2D(1)(layers.Conv2D(CLASSES, 1, activation="softmax")(x))
+    model = keras.Model([image, mask], EndPoint(name="end")(mask, x))
+    model.compile("adam")
+    report = segdoctor.check(model, (list(arrays()),), trial=False, select=("OUT", "LOSS"))
+    assert "add_loss" in report.notes[0]
+    assert [f.code for f in report.findings] == (["OUT001"] if from_logits else [])
+    assert {o.status for o in report.outcomes if o.code.startswith("LOSS0")} == {"clear"}
+    assert not model.losses

@@ -75,6 +75,16 @@ def pixel_accuracy_of_valid(y: Any, p: Any) -> Any:
     return tf.reduce_sum(valid * right) / tf.reduce_sum(valid)
 
 
+def accuracy_of_valid_rows(y: Any, p: Any) -> Any:
+    valid = tf.reduce_all(y <= 1, -1)
+    right = valid & (tf.argmax(y, -1) == tf.argmax(p, -1))
+    return tf.math.count_nonzero(right) / tf.math.count_nonzero(valid)
+
+
+def accuracy_of_channels_first(y: Any, p: Any) -> Any:
+    return tf.reduce_mean(tf.cast(tf.argmax(y, 1) == tf.argmax(p, 1), tf.float32))
+
+
 class Confusion(keras.metrics.Metric):
     """Sums a confusion matrix; ``divide_by_all``: absent classes count as 0."""
 
@@ -112,6 +122,8 @@ IDS: dict[str, Any] = {"form": "ids"}
 ONE: dict[str, Any] = {"kind": "sigmoid", "channels": 1, "form": "ids1"}
 VOID: dict[str, Any] = {"form": "ids", "void": True}
 WEIGHTS: dict[str, Any] = {"form": "ids", "void": True, "weight": True}
+ROWS: dict[str, Any] = {"form": "255", "void": True}
+FIRST: dict[str, Any] = {"layout": "BCHW"}
 LOGITS: dict[str, Any] = {"kind": "logits"}
 RARE: dict[str, Any] = {"rare": 0.1}
 
@@ -147,6 +159,12 @@ SICK = [
     MetricCase("weights do not reach metrics", [miou()], "IGN008", WEIGHTS),
 ]
 
+SICK += [
+    MetricCase("MeanIoU of too few classes", [M.MeanIoU(2, sparse_y_pred=False)], "MET004", IDS),
+    MetricCase("unmasked accuracy of 255 rows", ["accuracy"], "IGN008", ROWS),
+    MetricCase("channels first, axis=-1", [M.CategoricalAccuracy()], "MET004", FIRST),
+]
+
 SOUND = [
     MetricCase("accuracy and IoU", ["accuracy", miou()], "", IDS | RARE),
     MetricCase("accuracy of balanced labels", ["accuracy"], ""),
@@ -175,4 +193,8 @@ SOUND = [
     MetricCase("a matrix of one's own", [Confusion()], "", IDS),
     MetricCase("a matrix of one's own, void", [Confusion()], "", VOID),
     MetricCase("accuracy of valid pixels", [pixel_accuracy_of_valid], "", VOID),
+    MetricCase("accuracy of valid rows", [accuracy_of_valid_rows], "", ROWS),
+    MetricCase("channels first, axis=1", [accuracy_of_channels_first], "", FIRST),
+    MetricCase("flattened", [miou()], "", IDS | {"layout": "BNC"}),
+    MetricCase("the best two", [M.SparseTopKCategoricalAccuracy(2), miou()], "", IDS),
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.losses.sick import CASES, Case
+from tests.losses import more_sick, sick
+from tests.losses.sick import Case
 from tests.losses.ward import told
+
+CASES = [*sick.CASES, *more_sick.CASES]
 
 
 def test_there_are_enough() -> None:
