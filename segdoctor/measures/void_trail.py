@@ -53,7 +53,8 @@ def void_trail(
     if pixels != where.size:
         return None
     classes = _classes(declared, head, scan)
-    settings: dict[str, Any] = {"onehot": onehot, "void": void, "class_axis": axis}
+    mark = 255 if onehot and declared.ignore_label is None else void  # what stands in void rows
+    settings: dict[str, Any] = {"onehot": onehot, "void": mark, "class_axis": axis}
     padding: dict[str, int] = {}
     if truth_known and where.any() and x.shape[:3] == where.shape:
         bars = padding_of(x) & where

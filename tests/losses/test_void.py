@@ -112,6 +112,21 @@ def test_every_form_has_its_name() -> None:
     }
 
 
+def test_rows_of_255_have_their_name_where_no_label_is_declared() -> None:
+    x, true = scene()
+    y = encode(true, "255", CLASSES, true == VOID)
+    trail = void_trail(
+        x,
+        y,
+        np.where(true == VOID, -1, true),
+        labels=label_facts(y, CLASSES),
+        head=head_of(CLASSES, true.shape),
+        declared=Declared(),
+    )
+    assert trail is not None
+    assert trail.as_fed == {"row of 255": 96}
+
+
 def _report(stations: Any) -> Report:
     return Report(
         kind="check",
