@@ -261,6 +261,9 @@ def _inspect(arguments: argparse.Namespace) -> int:
     # A short life: collecting its garbage, or starting BLAS' threads, would cost more than it does.
     gc.disable()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from segdoctor.sources.model_file.ahead import read_ahead
+
+    read_ahead(arguments.model)
     from segdoctor import api
 
     if len(arguments.models) > 1 and (arguments.format != "text" or arguments.out):

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from segdoctor.sources.model_file import ModelFileError
+from segdoctor.sources.model_file import ModelFileError, read_model_file
+from segdoctor.sources.model_file.ahead import read_ahead
 from segdoctor.sources.model_file.in_child import messages_from_child
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no safe fork on this system")
@@ -57,6 +58,7 @@ def stumble() -> Iterator[dict[str, Any]]:
 )
 def test_one_line_and_in_time(work: Any, said: str) -> None:
     messages = messages_from_child(work, PATH, 1000)
+    assert next(messages) == {}
     assert next(messages) == {"n": 1}
     start = time.perf_counter()
     with pytest.raises(ModelFileError, match=said) as caught:
@@ -75,13 +77,17 @@ def test_no_child_is_left_when_the_reader_goes() -> None:
 
 def test_messages_arrive() -> None:
     rows = [{"row": "x" * 100_000, "n": n} for n in range(3)] + [{"last": True}]
-    assert list(messages_from_child(lambda: rows, PATH, 0)) == rows
+    assert list(messages_from_child(lambda: rows, PATH, 0)) == [{}, *rows]
 
 
-def test_something_else_can_be_done_meanwhile() -> None:
-    done: list[int] = []
-    messages = messages_from_child(
-        lambda: [{"last": True}], PATH, 0, lambda: done.append(os.getpid())
-    )
-    assert list(messages) == [{"last": True}]
-    assert done == [os.getpid()]
+def test_a_file_read_ahead_gives_the_same_facts(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_group("layer").create_dataset("kernel", data=[[1.0, 2.0], [3.0, 6.0]])
+        file["layer"].attrs["weight_names"] = [b"kernel"]
+        file.attrs["layer_names"] = [b"layer"]
+    read_ahead(path)
+    ahead, plain = read_model_file(path), read_model_file(path)
+    assert ahead == plain
+    assert [(w.name, w.mean, w.maximum) for w in plain.weights] == [("kernel", 3.0, 6.0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ _MAX_MEMBERS = 100_000
 _MAX_ATTRIBUTE = 64 << 20
 _MAX_RATIO = 200  # stored to unpacked, for compressed data sets
 _MAX_CHUNK = 256 << 20
-_ROOM = 4 << 20  # bytes read at once: fresh memory costs more than reading
+_ROOM = 4 << 20  # bytes read at once
 _CHUNKED = h5py.h5d.CHUNKED
 _FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, Fletcher-32, LZF: no plug-in is ever loaded
 
@@ -32,14 +33,17 @@ class CheckedH5:
     file : the open HDF5 file.
     path : named in the errors.
     size : bytes of the file; no data set may claim more than it can hold.
+    place : descriptor of the file that holds it, and where it begins there; None if not known.
     """
 
-    def __init__(self, file: h5py.File, path: Path, size: int) -> None:
+    def __init__(
+        self, file: h5py.File, path: Path, size: int, place: tuple[int, int] | None = None
+    ) -> None:
         self._file = file
         self._path = path
         self._size = size
         self._groups: dict[str, h5py.Group] = {}
-        self.room = np.empty(_ROOM, np.uint8)
+        self.place = place
 
     def refuse(self, received: str) -> ModelFileError:
         return ModelFileError(self._path, received, "it was not read further")
@@ -64,14 +68,17 @@ class CheckedH5:
         found = self._get(path)
         key = name.encode()
         try:
-            if found is None or not h5py.h5a.exists(found.id, key):
+            if found is None:
                 return None
-            raw = h5py.h5a.open(found.id, key)
+            try:
+                raw = h5py.h5a.open(found.id, key)
+            except KeyError:
+                return None
             kind, shape = raw.dtype, raw.shape
             size = math.prod(shape) * kind.itemsize
             if size > min(_MAX_ATTRIBUTE, self._size):
                 raise self.refuse(f"an attribute {name!r} of {size} bytes")
-            if raw.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+            if not shape and raw.get_space().get_simple_extent_type() == h5py.h5s.NULL:
                 return None
             value = np.zeros(shape, kind)
             raw.read(value)
@@ -110,8 +117,7 @@ class CheckedH5:
         if not isinstance(found, h5py.h5d.DatasetID):
             raise self.refuse(f"no data set at {path}")
         try:
-            self._check(found, path)
-            return StoredArray(found, self)
+            return self._checked(found, path)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, ModelFileError):
                 raise
@@ -142,9 +148,10 @@ class CheckedH5:
     def _child(self, group: h5py.Group, name: str, path: str) -> Any:
         try:
             key = name.encode("utf-8", "surrogateescape")
-            if key not in group.id:
+            links = group.id.links
+            if not links.exists(key):
                 return None
-            if group.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+            if links.get_info(key).type != h5py.h5l.TYPE_HARD:
                 raise self.refuse(f"a link at {path} to a place outside of it")
             found = h5py.h5o.open(group.id, key)
         except (OSError, RuntimeError, KeyError, UnicodeError, ValueError) as error:
@@ -155,13 +162,13 @@ class CheckedH5:
             return found
         return h5py.Group(found) if isinstance(found, h5py.h5g.GroupID) else None
 
-    def _check(self, dataset: h5py.h5d.DatasetID, path: str) -> None:
+    def _checked(self, dataset: h5py.h5d.DatasetID, path: str) -> StoredArray:
         dtype, shape = dataset.dtype, dataset.shape
-        here = dataset.get_offset() is not None  # not chunked, external or virtual
-        if here and dtype.kind == "f" and shape is not None:
+        offset = dataset.get_offset()  # None where it is chunked, external or virtual
+        if offset is not None and dtype.kind == "f" and shape is not None:
             stored = math.prod(shape) * dtype.itemsize
             if dataset.get_storage_size() == stored <= self._size:
-                return  # the usual case, told quickly
+                return StoredArray(dataset, self, dtype, shape, offset)  # the usual case
         plist = dataset.get_create_plist()
         layout = plist.get_layout()
         if plist.get_external_count() or layout == h5py.h5d.VIRTUAL:
@@ -184,18 +191,27 @@ class CheckedH5:
                 f"a data set at {path} that claims {claimed} bytes, shape {list(shape)},"
                 f" and stores {stored}"
             )
+        return StoredArray(dataset, self, dtype, shape, None)
 
 
 class StoredArray:
     """A data set that passed the checks."""
 
-    def __init__(self, dataset: h5py.h5d.DatasetID, file: CheckedH5) -> None:
+    def __init__(
+        self,
+        dataset: h5py.h5d.DatasetID,
+        file: CheckedH5,
+        kind: np.dtype[Any],
+        shape: tuple[int, ...],
+        offset: int | None,
+    ) -> None:
         self._dataset = dataset
         self._file = file
-        self.shape: tuple[int, ...] = tuple(dataset.shape)
-        self._kind = dataset.dtype
-        self.dtype: str = self._kind.name
-        if self._kind.itemsize == 2 and self._kind.kind in "uV":
+        self._kind = kind
+        self._offset = offset  # of plain numbers, in one piece
+        self.shape: tuple[int, ...] = tuple(shape)
+        self.dtype: str = kind.name
+        if kind.itemsize == 2 and kind.kind in "uV":
             marked = h5py.AttributeManager(h5py.Dataset(dataset)).get("dtype")
             if marked in ("bfloat16", b"bfloat16"):
                 self.dtype = "bfloat16"
@@ -204,15 +220,35 @@ class StoredArray:
         """The whole array."""
         return self._decoded(self._read(np.empty(self.shape, self._kind), ()))
 
-    def pieces(self) -> Iterator[Any]:
-        """The array, a few megabytes at a time; a piece is valid until the next one is taken."""
-        room = self._file.room[: _ROOM - _ROOM % self._kind.itemsize].view(self._kind)
-        whole = math.prod(self.shape) <= room.size
+    def pieces(self, room: Any) -> Iterator[Any]:
+        """The array, a few megabytes at a time. A piece lies in ``room``, bytes of
+        :func:`room_for_pieces`, and is valid until the next one is taken."""
+        room = room[: room.size - room.size % self._kind.itemsize].view(self._kind)
+        count = math.prod(self.shape)
+        if self._offset is not None and self._file.place is not None:
+            for start in range(0, count, room.size):
+                yield self._in_place(room[: min(room.size, count - start)], start)
+            return
+        whole = count <= room.size
         for piece in [()] if whole else block_slices(self.shape, room.size):
             rest = self.shape[len(piece) :]
             shape = (*(part.stop - part.start for part in piece), *rest)
             into = room[: math.prod(shape)].reshape(shape)
             yield self._decoded(self._read(into, piece))
+
+    def _in_place(self, into: Any, start: int) -> Any:
+        """Elements from ``start`` on, past the HDF5 library, which lets one thread in at a time."""
+        assert self._file.place is not None
+        assert self._offset is not None
+        descriptor, begin = self._file.place
+        at = begin + self._offset + start * self._kind.itemsize
+        try:
+            read = os.preadv(descriptor, [into], at)
+        except OSError as error:
+            raise self._file.refuse(f"a data set that cannot be read ({error})") from None
+        if read != into.nbytes:
+            raise self._file.refuse(f"a truncated data set ({read} of {into.nbytes} bytes)")
+        return into
 
     def _read(self, into: Any, piece: tuple[slice, ...]) -> Any:
         try:
@@ -246,7 +282,13 @@ def opened_h5(path: Path, source: Path | BinaryIO, size: int) -> Iterator[Checke
             ) from None
         raise ModelFileError(path, f"a damaged HDF5 file ({text})", "save it again") from None
     with file:
-        yield CheckedH5(file, path, size)
+        place = file.id.get_vfd_handle() if isinstance(source, Path) else None
+        yield CheckedH5(file, path, size, (place, 0) if isinstance(place, int) else None)
+
+
+def room_for_pieces() -> Any:
+    """Bytes to read into: fresh memory costs more than reading."""
+    return np.empty(_ROOM, np.uint8)
 
 
 @contextmanager

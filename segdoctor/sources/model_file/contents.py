@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from segdoctor.measures.graph_config import unwrapped
 from segdoctor.measures.weight_statistics import blocks_of, total_of
 from segdoctor.sources.model_file.bounded_json import JsonRefusedError, parse_json
-from segdoctor.sources.model_file.checked_h5 import CheckedH5, weights_file
+from segdoctor.sources.model_file.checked_h5 import (
+    CheckedH5,
+    StoredArray,
+    room_for_pieces,
+    weights_file,
+)
 from segdoctor.sources.model_file.errors import ModelFileError
 from segdoctor.sources.model_file.opened import StoredWeight
 from segdoctor.sources.model_file.recognise import FileKind
 from segdoctor.sources.model_file.stored_weights import weights_in_h5, weights_in_tree
 
 Message = dict[str, Any]
+_THREADS = 2
 _EXPORT = "save it from Keras with model.save('model.keras')"
 
 
@@ -47,7 +54,7 @@ def _of_h5(path: Path) -> Iterator[Message]:
                 f"an HDF5 file without model_config and without Keras weights, members {held}",
                 _EXPORT,
             )
-        yield {"weights": [_row(file, weight) for weight in stored], "last": True}
+        yield {"weights": _rows(file, stored), "last": True}
 
 
 def _of_keras(path: Path) -> Iterator[Message]:
@@ -66,7 +73,7 @@ def _of_keras(path: Path) -> Iterator[Message]:
     }
     with weights_file(path, "keras") as file:
         stored = [] if file is None else weights_in_tree(file, inner)
-        rows = [] if file is None else [_row(file, weight) for weight in stored]
+        rows = [] if file is None else _rows(file, stored)
     yield {"weights": rows, "last": True}
 
 
@@ -76,9 +83,25 @@ def _model(path: Path, config: Any) -> Any:
     return unwrapped(config)[1]
 
 
-def _row(file: CheckedH5, weight: StoredWeight) -> list[Any]:
-    array = file.array(weight.path)
-    total = total_of(block for piece in array.pieces() for block in blocks_of(piece))
+def _rows(file: CheckedH5, stored: list[StoredWeight]) -> list[list[Any]]:
+    """A row for each array. The reading and the arithmetic release Python's lock, so two threads
+    share them: the process that waits has little left to do by now."""
+    arrays = [(weight, file.array(weight.path)) for weight in stored]
+    rows: list[list[Any]] = [[]] * len(arrays)
+    left = iter(enumerate(arrays))
+
+    def work(_: int) -> None:
+        room = room_for_pieces()
+        for index, (weight, array) in left:
+            rows[index] = _row(weight, array, room)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(work, range(_THREADS)))
+    return rows
+
+
+def _row(weight: StoredWeight, array: StoredArray, room: Any) -> list[Any]:
+    total = total_of(block for piece in array.pieces(room) for block in blocks_of(piece))
     return [
         *(weight.layer, weight.name, weight.path, array.shape, array.dtype),
         *(total.count, total.not_finite, total.mean, total.std),

@@ -29,11 +29,10 @@ def messages_from_child(
     work: Callable[[], Iterable[Message]],
     path: Path,
     size: int,
-    meanwhile: Callable[[], object] | None = None,
 ) -> Generator[Message, None, None]:
-    """The messages that ``work()`` gives, plain values each, as they come.
+    """An empty message once the child is at work, then those that ``work()`` gives, plain values
+    each, as they come.
 
-    ``meanwhile`` is called once, here, while the child is at work.
     Where there is no ``fork`` (or only an unsafe one) ``work`` runs in this process, unlimited.
 
     Raises
@@ -42,8 +41,7 @@ def messages_from_child(
         As ``work`` raised it, or because the child crashed or went beyond its limits.
     """
     if sys.platform != "linux":
-        if meanwhile is not None:
-            meanwhile()
+        yield {}
         yield from work()
         return
     import fcntl
@@ -62,8 +60,7 @@ def messages_from_child(
     status: int | None = None
     try:
         with open(reading, "rb") as stream:
-            if meanwhile is not None:
-                meanwhile()
+            yield {}
             for line in stream:
                 message = json.loads(line)
                 if "refused" in message:

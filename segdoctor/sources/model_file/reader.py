@@ -12,12 +12,12 @@ from segdoctor.core.clean import clean
 from segdoctor.core.model_facts import GraphFacts, LayerFacts, ModelFacts, WeightFacts
 from segdoctor.measures.compile_config import compile_facts
 from segdoctor.measures.graph_config import batch_norms_from, graph_from_config, unwrapped
+from segdoctor.sources.model_file.ahead import begun
 from segdoctor.sources.model_file.bounded_json import JsonRefusedError, parse_json
 from segdoctor.sources.model_file.errors import ModelFileError
-from segdoctor.sources.model_file.in_child import Message, messages_from_child
+from segdoctor.sources.model_file.in_child import Message
 from segdoctor.sources.model_file.known_lambda import with_known_lambdas
 from segdoctor.sources.model_file.opened import OpenedModel, StoredWeight
-from segdoctor.sources.model_file.recognise import recognise
 from segdoctor.sources.model_file.vet import vet
 
 _MAX_LAYERS = 20_000
@@ -43,15 +43,10 @@ def read_model_file(path: str | Path, meanwhile: Callable[[], object] | None = N
 def open_model_file(path: str | Path, meanwhile: Callable[[], object] | None = None) -> OpenedModel:
     """As :func:`read_model_file`, with what :func:`~.rebuild.rebuild` needs."""
     path = Path(path)
-    kind = recognise(path)
-    size = path.stat().st_size
-
-    def work() -> Any:
-        from segdoctor.sources.model_file.contents import contents  # HDF5, in the child alone
-
-        return contents(path, kind)
-
-    with closing(messages_from_child(work, path, size, meanwhile)) as messages:
+    kind, reading = begun(path)
+    with closing(reading) as messages:
+        if meanwhile is not None:
+            meanwhile()
         texts = next(messages)
         config = None if texts["config"] is None else parse_json(texts["config"])
         compiled = _compiled(config, texts["training"])
@@ -68,7 +63,7 @@ def open_model_file(path: str | Path, meanwhile: Callable[[], object] | None = N
     facts = ModelFacts(
         path=str(path),
         format=kind,
-        bytes=size,
+        bytes=path.stat().st_size,
         graph=replace(graph, layers=_with_parameters(graph.layers, weights)),
         weights=weights,
         batch_norms=batch_norms_from(graph, weights),
