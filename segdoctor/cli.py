@@ -263,23 +263,29 @@ def _inspect(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from segdoctor.sources.model_file.ahead import read_ahead
 
-    read_ahead(arguments.model)
+    if len(arguments.models) == 1:
+        read_ahead(arguments.models[0])
     from segdoctor import api
 
     if len(arguments.models) > 1 and (arguments.format != "text" or arguments.out):
         raise UserError("inspect: expected one MODEL with --out, or with a --format but text")
     codes = []
     for path in arguments.models:
-        report = api.inspect(
-            path,
-            select=_split_codes(arguments.select),
-            ignore=_split_codes(arguments.ignore),
-            out=arguments.out,
-            fail_on=arguments.fail_on,
-            seed=arguments.seed,
-        )
-        codes.append(_show(report, arguments, "inspect"))
-    return next(code for code in (4, 3, 1, 0) if code in codes)
+        try:
+            report = api.inspect(
+                path,
+                select=_split_codes(arguments.select),
+                ignore=_split_codes(arguments.ignore),
+                out=arguments.out,
+                fail_on=arguments.fail_on,
+                seed=arguments.seed,
+            )
+        except UserError as error:  # the other files are read all the same
+            print(f"segdoctor: {error}", file=sys.stderr)
+            codes.append(EXIT_USAGE)
+        else:
+            codes.append(_show(report, arguments, "inspect"))
+    return next(code for code in (2, 4, 3, 1, 0) if code in codes)
 
 
 def _folder(arguments: argparse.Namespace, command: str) -> str | None:
