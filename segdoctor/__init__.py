@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Trial", "__version__", "check", "inspect", "run", "scan"]
+__all__ = ["Monitor", "Trial", "__version__", "check", "inspect", "run", "scan"]
 
 if TYPE_CHECKING:
     from segdoctor.api import check, inspect, run, scan
     from segdoctor.core.run import Trial
+    from segdoctor.monitor import Monitor
 
 
 def __getattr__(name: str) -> object:
@@ -25,6 +26,10 @@ def __getattr__(name: str) -> object:
         from segdoctor import api
 
         return getattr(api, name)
+    if name == "Monitor":
+        from segdoctor.monitor import Monitor
+
+        return Monitor
     if name == "Trial":
         from segdoctor.core.run import Trial
 

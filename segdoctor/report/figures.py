@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
 from segdoctor.report.arrangement import class_name
 from segdoctor.report.canvas import DARK, LIGHT, Theme, blank, drawing, svg
 from segdoctor.report.charts import (
@@ -76,6 +77,27 @@ def figures(report: Report) -> tuple[Drawn, ...]:
                 why = clean(f"drawing failed: {type(error).__name__}: {error}", 200)
                 made.append(Drawn(*head, missing=why))
     return tuple(made)
+
+
+def plot(report: Report, name: str) -> Figure:
+    """One figure, in the light appearance.
+
+    Raises
+    ------
+    UserError
+        If there is none of this name for the kind of report, or nothing to draw.
+    """
+    plans = {plan.slug: plan for plan in _PLANS if report.kind in plan.kinds}
+    if name not in plans:
+        raise UserError(
+            f"plot: expected one of {', '.join(plans)}, received {clean(repr(name), 60)}"
+        )
+    plan = plans[name]
+    if not plan.present(report):
+        reasons = report.measured.get("absent") or {}
+        raise UserError(f"plot {name!r}: {clean(reasons.get(name, plan.absent), 200)}")
+    with drawing():
+        return plan.draw(report, LIGHT)
 
 
 def loss_figure(report: Report, theme: Theme) -> Figure:

@@ -54,6 +54,19 @@ class Report:
 
         return to_frame(self)
 
+    def plot(self, name: str) -> Any:
+        """A figure of the report as a matplotlib ``Figure``, to restyle or to save:
+        ``report.plot("gradients")``. An unknown name is answered with those that there are.
+
+        Raises
+        ------
+        UserError
+            If there is no such figure, or if what it shows was not measured; one line says why.
+        """
+        from segdoctor.report.figures import plot
+
+        return plot(self, name)
+
     def save(self, folder: str) -> tuple[str, ...]:
         """Write ``report.html``, ``report.json`` and ``report.png``; each whole or not at all.
         Returns their paths."""

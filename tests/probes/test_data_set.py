@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from segdoctor.probes.void_lost import VoidLost
 
 from segdoctor.core.data_facts import (
     AlignmentFacts,
@@ -30,6 +29,7 @@ from segdoctor.probes.images import InputDegenerate, OrientationIgnored
 from segdoctor.probes.mask_shape import InterpolatedLabels, LossyMasks
 from segdoctor.probes.padding import PaddingLabelled
 from segdoctor.probes.splits import SplitsOverlap, ValidationListUsedForTraining
+from segdoctor.probes.void_lost import VoidLost
 from segdoctor.probes.void_on_disk import VoidAsClass, VoidFolded
 
 COUNT = 40

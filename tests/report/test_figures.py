@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
+from segdoctor.core.errors import UserError
 from segdoctor.core.trial_facts import Picture
 from segdoctor.measures.drawing import voc_palette
 from segdoctor.report import charts, pictures
@@ -179,3 +181,13 @@ def test_text_is_wrapped_to_its_width() -> None:
     cut = wrapped("words " * 60, 4.0, look, 2)
     assert len(cut) == 2
     assert cut[-1].endswith(" …")
+
+
+def test_a_figure_is_matplotlib_s_own(make_report) -> None:
+    figure = make_report("sick").plot("loss")
+    figure.axes[0].set_title("mine")
+    assert figure.axes[0].get_title() == "mine"
+    with pytest.raises(UserError, match=r"expected one of loss, miou, .*received 'nothing'"):
+        make_report("sick").plot("nothing")
+    with pytest.raises(UserError, match="plot 'loss': no trial was run"):
+        replace(make_report("sick"), trials=()).plot("loss")

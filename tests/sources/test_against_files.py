@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from segdoctor.probes.void_lost import VoidLost
 
 from segdoctor.core.engine import examine
 from segdoctor.core.fed_facts import AgainstFiles
@@ -17,6 +16,7 @@ from segdoctor.measures.against_files import against_files
 from segdoctor.measures.as_fed import fed_example
 from segdoctor.measures.pairing import SmallPair
 from segdoctor.probes.stream import PairChanges
+from segdoctor.probes.void_lost import VoidLost
 from segdoctor.probes.void_on_disk import VoidFolded
 from segdoctor.sources.voc import make_batch, scan_folder, small_copies
 from segdoctor.sources.voc.batch import encode

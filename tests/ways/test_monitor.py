@@ -1,0 +1,97 @@
+"""The callback, in a real fit of Keras 3 and tf_keras, sick and healthy."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import segdoctor
+from segdoctor.core.errors import UserError
+from segdoctor.sources.history import read_history
+
+sys.path.insert(0, str(Path(__file__).parent / "scripts"))
+from drawn import draw
+
+sys.path.pop(0)
+
+
+def trained(
+    flavour: str, optimizer: str, rate: float, monitor: Any, epochs: int = 6, more: Any = ()
+) -> Any:
+    keras = importlib.import_module(flavour)
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    h = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(inputs)
+    h = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.8)(h))
+    model = keras.Model(inputs, keras.layers.Conv2D(3, 1)(h))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(getattr(keras.optimizers, optimizer)(rate), loss)
+    x, y = draw()
+    return model.fit(x, y, batch_size=2, epochs=epochs, verbose=0, callbacks=[monitor, *more])
+
+
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+def test_a_rate_that_is_lost_and_its_healthy_twin(flavour: str, tmp_path: Path) -> None:
+    sick = segdoctor.Monitor(draw(), share=0.5)
+    trained(flavour, "SGD", 1e-8, sick)
+    assert sick.report is not None
+    finding = next(f for f in sick.report.findings if f.code == "OPT001")
+    assert finding.severity == "error"
+    # Eight images of 16 px are too few to tell which mask belongs to which.
+    options = {"log_dir": str(tmp_path), "stop_on": "error", "ignore": "DATA004"}
+    well = segdoctor.Monitor(draw(), share=0.5, **options)
+    trained(flavour, "Adam", 1e-2, well, epochs=12)
+    assert well.report is not None
+    assert [f for f in well.report.findings if f.severity == "error"] == []
+    series = well.report.measured["monitor"]
+    assert all(len(ratios) > 2 for ratios in series["update_ratio"].values())
+    assert series["classes_predicted"]
+    assert well.stopped_by == ""
+    curves = read_history(str(tmp_path)).series
+    assert any("update_ratio" in name for name in curves)
+
+
+def test_a_loss_that_is_no_number_stops_it_and_is_located() -> None:
+    monitor = segdoctor.Monitor(stop_on="error")
+    history = trained("keras", "SGD", 1e38, monitor, epochs=50)
+    assert monitor.report is not None
+    assert len(history.history["loss"]) < 50
+    assert monitor.stopped_by.startswith("HIST004")
+    assert any("no number at step" in note and "kernel" in note for note in monitor.report.notes)
+    assert {"HIST004", "MDL004"} & monitor.report.codes
+    assert monitor.report.exit_code == 1
+
+
+def test_ctrl_c_ends_it_with_a_report(tmp_path: Path) -> None:
+    import keras
+
+    before = signal.getsignal(signal.SIGINT)
+
+    class Presses(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monitor = segdoctor.Monitor(draw(), out=str(tmp_path / "out"))
+    with pytest.raises(KeyboardInterrupt):
+        trained("keras", "Adam", 1e-3, monitor, epochs=500, more=[Presses()])
+    assert monitor.report is not None
+    assert monitor.report.exit_code == 130
+    assert (tmp_path / "out" / "report.json").is_file()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_it_changes_nothing_and_keeps_within_its_share() -> None:
+    plain = trained("keras", "Adam", 1e-3, segdoctor.Monitor(share=0.0), epochs=3)
+    monitor = segdoctor.Monitor(draw(), share=0.5)
+    watched = trained("keras", "Adam", 1e-3, monitor, epochs=3)
+    np.testing.assert_array_equal(plain.history["loss"], watched.history["loss"])
+    with pytest.raises(UserError, match="stop_on"):
+        segdoctor.Monitor(stop_on="never")
