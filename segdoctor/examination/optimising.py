@@ -17,7 +17,11 @@ from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination.request import Request
 
 NO_CLASS_WEIGHT = Missing("no class_weight was given", "class_weight=")
-NO_SWEEP = Missing("a learning-rate sweep is made only where it is asked for", "--select OPT003")
+_BUDGET_SHARE = 0.15
+"""Of the trial's budget, what a sweep that nobody asked for may take."""
+
+_RECORDINGS = 4.0
+"""A sweep takes about as long as so many recordings (benchmarks/recording.py: 3 to 4.2)."""
 
 
 def asked_fields(request: Request) -> dict[str, object]:
@@ -86,12 +90,44 @@ def _schedule(run: Run, trace: Trace, known: Mapping[str, object]) -> object:
     )
 
 
-def sweep_field(run: Run, planned_steps: int | None, *, wanted: bool) -> object:
-    """The range test, made apart from the recording and only where it is asked for."""
+def sweep_field(
+    run: Run,
+    planned_steps: int | None,
+    *,
+    asked: bool,
+    known: bool,
+    recording_s: float,
+    budget_s: float | None,
+) -> object:
+    """The range test, made apart from the recording: where it is asked for, or where the trial's
+    budget has room for it.
+
+    Parameters
+    ----------
+    asked : OPT003 was selected.
+    known : the optimizer is the run's own and no stand-in.
+    recording_s : seconds that the recording took, by which the sweep's are estimated.
+    budget_s : of the trial; None: there is no trial, or one of a fixed number of steps, whose
+        answer must not depend on the clock.
+    """
     from segdoctor.recorder.sweep import sweep
 
-    if not wanted or run.batch is None:
-        return NO_SWEEP
+    if run.batch is None:
+        return Missing("no data was given", "--data")
+    if not known:
+        return Missing("no optimizer is known", "--optimizer … --learning-rate")
+    need = _RECORDINGS * recording_s
+    if not asked and budget_s is None:
+        return Missing(
+            "a learning-rate sweep is made within a trial's budget in seconds, and there is none",
+            "--select OPT003",
+        )
+    if not asked and budget_s is not None and need > _BUDGET_SHARE * budget_s:
+        return Missing(
+            f"a learning-rate sweep would take about {need:.0f} s, more than {_BUDGET_SHARE:.0%} "
+            f"of the trial's budget of {budget_s:g} s",
+            f"--select OPT003, or --budget {need / _BUDGET_SHARE:.0f}s",
+        )
     batch = run.batch
     return _guarded(
         lambda: sweep(

@@ -189,9 +189,16 @@ class Examination:
 
     def _sweep(self) -> object:
         assert self.run is not None
-        wanted = bool(self.around.get("sweep_asked")) and self.knowledge.optimizer_known
-        steps = recording.planned_steps(self.knowledge.declared)
-        return optimising.sweep_field(self.run, steps, wanted=wanted)
+        trial = self.request.trial
+        timed = trial is not None and trial.steps is None and self.selected("OPT003")
+        return optimising.sweep_field(
+            self.run,
+            recording.planned_steps(self.knowledge.declared),
+            asked=bool(self.around.get("sweep_asked")),
+            known=self.knowledge.optimizer_known,
+            recording_s=self.timings["recording"],
+            budget_s=trial.budget_s if trial is not None and timed else None,
+        )
 
     def _score_as_loaded(self) -> dict[str, Any]:
         """Mean IoU of the model as it came, in inference mode, at its own size."""
@@ -213,8 +220,10 @@ class Examination:
             self.notes.append(f"no trial: {head}")
             return
         assert self.run is not None
+        assert self.request.trial is not None
+        left = self.request.trial.budget_s - self.timings["sweep"]
         self.proof, self.exam, self.findings = try_run(
-            self.request,
+            replace(self.request, trial=replace(self.request.trial, budget_s=left)),
             self.run,
             self.knowledge,
             self.trace,

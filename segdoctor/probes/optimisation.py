@@ -47,6 +47,9 @@ class UpdateTooSmall(Probe):
     sane_sgd: float = field(
         default=1e-4, metadata={"doc": "SGD at this learning rate or above is never too small"}
     )
+    clipped: float = field(
+        default=0.01, metadata={"doc": "share of SGD's step that clipping must leave"}
+    )
     no_gradient: float = field(
         default=1e-7,
         metadata={"doc": "median |gradient| / |weights| below which the gradient is to blame"},
@@ -65,11 +68,17 @@ class UpdateTooSmall(Probe):
         slow = adadelta and ratio < self.slow_adadelta
         if ratio >= limit and not slow:
             return
-        if "sgd" in name.lower() and rate is not None and rate >= self.sane_sgd:
+        size = None if gradients is None else _median_gradient(gradients)
+        # Of SGD's own step, rate × gradient, what clipping left.
+        left = ratio / (rate * size) if rate and size else 1.0
+        clipped = "sgd" in name.lower() and left < self.clipped
+        if "sgd" in name.lower() and rate is not None and rate >= self.sane_sgd and not clipped:
             return
-        if gradients is not None and self._without_gradient(gradients):
+        if size is not None and size < self.no_gradient:
             raise NotExaminedError("the gradient itself is nearly zero, so every step is")
         at = f" at a learning rate of {rate:g}" if rate is not None else ""
+        if clipped:
+            at += f", with clipping that leaves {left:.0e} of the step,"
         own = " Adadelta's own rate is 1.0; Keras' default is 0.001." if adadelta else ""
         steps = f"{1 / ratio:,.0f} steps" if ratio > 1e-9 else "no number of steps"
         yield self.finding(
@@ -85,17 +94,6 @@ class UpdateTooSmall(Probe):
             ),
             severity=None if ratio < limit else "warning",
         )
-
-    def _without_gradient(self, gradients: Sequence[GradientFacts]) -> bool:
-        sizes = sorted(
-            fact.norm / fact.weight_norm
-            for fact in gradients
-            if fact.trainable
-            and fact.norm is not None
-            and fact.weight_norm > 0.0
-            and not fact.variable.endswith(_AFFINE)
-        )
-        return bool(sizes) and sizes[len(sizes) // 2] < self.no_gradient
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,19 @@ class UpdateTooLarge(Probe):
                 {"optimizer.name": "Adam", "optimizer.learning_rate": 1e-3},
             ),
         )
+
+
+def _median_gradient(gradients: Sequence[GradientFacts]) -> float | None:
+    """Median of |gradient| / |weights| over the trained kernels."""
+    sizes = sorted(
+        fact.norm / fact.weight_norm
+        for fact in gradients
+        if fact.trainable
+        and fact.norm is not None
+        and fact.weight_norm > 0.0
+        and not fact.variable.endswith(_AFFINE)
+    )
+    return sizes[len(sizes) // 2] if sizes else None
 
 
 def _median_step(updates: Sequence[UpdateFacts]) -> float:

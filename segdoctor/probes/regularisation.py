@@ -27,6 +27,11 @@ class RegularisationDominates(Probe):
         default=10.0, metadata={"doc": "median of |pull of the penalty| / |pull of the data|"}
     )
 
+    hopeless: float = field(
+        default=100.0,
+        metadata={"doc": "the same from which on it is an error: the trial then tries the fix"},
+    )
+
     def examine(self, penalties: tuple[PenaltyFacts, ...]) -> Iterator[Finding]:
         for fact in penalties:
             if fact.ratio <= self.limit:
@@ -53,6 +58,7 @@ class RegularisationDominates(Probe):
                     else "keras.optimizers.AdamW(1e-3, weight_decay=1e-4)",
                     {"regularisation": "none"},
                 ),
+                severity="error" if fact.ratio > self.hopeless else None,
             )
 
 

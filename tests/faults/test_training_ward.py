@@ -48,8 +48,12 @@ def found(report: Any) -> dict[str, Finding]:
     return {f.code: f for f in report.findings if f.code.startswith(FAMILIES)}
 
 
+def outcome(report: Any, code: str) -> Any:
+    return next(o for o in report.outcomes if o.code == code)
+
+
 def status(report: Any, code: str) -> str:
-    return next(o.status for o in report.outcomes if o.code == code)
+    return str(outcome(report, code).status)
 
 
 def net(keras: Any, body: Callable[[Any], Any], side: int | None = S) -> Any:
@@ -337,7 +341,35 @@ def test_a_rate_far_off_is_told_by_the_sweep(keras: Any) -> None:
     slow = check(keras, model, optimizer=keras.optimizers.Adam(2e-6), select="OPT003")
     assert found(slow)["OPT003"].fix is not None
     assert found(check(keras, model, select="OPT003")) == {}
-    assert status(check(keras, model), "OPT003") == "not examined"
+    off = outcome(check(keras, model), "OPT003")
+    assert (off.status, "no trial" in off.reason or "budget" in off.reason) == (
+        "not examined",
+        True,
+    )
+
+
+def test_a_sweep_is_made_where_the_budget_has_room(keras: Any) -> None:
+    from segdoctor.core.run import Batch, Run
+    from segdoctor.core.training_facts import SweepFacts
+    from segdoctor.examination.optimising import sweep_field
+
+    optimizer = keras.optimizers.Adam(1e-3)
+    run = Run(nets.functional(keras), Batch(X, Y), nets.crossentropy(keras), optimizer)
+    asked: dict[str, Any] = {"asked": False, "known": True}
+    assert isinstance(sweep_field(run, None, recording_s=0.5, budget_s=60, **asked), SweepFacts)
+    slow = sweep_field(run, None, recording_s=5.0, budget_s=60, **asked)
+    assert "about 20 s" in str(slow)
+    assert "133s" in str(slow)
+    fixed = sweep_field(run, None, recording_s=0.5, budget_s=None, **asked)
+    assert "budget in seconds" in str(fixed)
+
+
+def test_clipping_that_eats_the_step(keras: Any) -> None:
+    model = nets.functional(keras)
+    clipped = found(check(keras, model, optimizer=keras.optimizers.SGD(0.1, clipvalue=1e-9)))
+    assert "clipping" in clipped["OPT001"].message
+    usual = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=1.0)
+    assert found(check(keras, model, optimizer=usual)) == {}
 
 
 def test_penalties(keras: Any) -> None:

@@ -79,6 +79,18 @@ def nested(keras: Any, base_training: bool | None = None) -> Any:
     return keras.Model(image, layers.Conv2D(CLASSES, 1, name="head")(x), name="outer")
 
 
+def shared(keras: Any) -> Any:
+    """One convolution called twice, the two results side by side."""
+    layers = keras.layers
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    x = conv_bn(layers, image, 8, "a")
+    twice = layers.Conv2D(8, 3, padding="same", name="twice")
+    once = twice(x)
+    x = layers.Concatenate(name="join")([once, twice(layers.ReLU(name="between")(once))])
+    x = conv_bn(layers, x, 8, "b")
+    return keras.Model(image, layers.Conv2D(CLASSES, 1, name="head")(x), name="twofold")
+
+
 def subclassed(keras: Any) -> Any:
     layers = keras.layers
 

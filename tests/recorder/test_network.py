@@ -11,11 +11,11 @@ from segdoctor.core.trace import Missing
 from segdoctor.measures.graph_depth import layer_depths
 from segdoctor.recorder.layers import values_of
 from segdoctor.recorder.live_graph import live_facts
-from segdoctor.recorder.network import record_network
+from segdoctor.recorder.network import NetworkRecorder, record_network
 from segdoctor.recorder.snapshot import preserved
 from tests.recorder import nets
 
-KINDS = ("functional", "sequential", "nested", "subclassed")
+KINDS = ("functional", "sequential", "nested", "subclassed", "shared")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,8 @@ def test_depth_grows_along_the_graph(keras: Any, kind: str) -> None:
     graph, _, _ = live_facts(model)
     depths = layer_depths(graph)
     head = "out" if kind == "subclassed" else "head"
+    if kind == "shared":
+        assert depths["twice"] < depths["join"] < depths["head"]
     assert depths[head] == max(depths.values()) == 1.0
     if kind == "nested":
         assert 0 < depths["backbone/base_conv"] < depths["backbone/base2_conv"] < depths["top_conv"]
@@ -163,3 +165,52 @@ def test_a_bare_softmax_is_seen_as_fit_sees_it(keras: Any) -> None:
     )
     for a, b in zip(one, other, strict=True):  # type: ignore[call-overload]
         assert a.norm == (None if b.norm is None else pytest.approx(b.norm, rel=1e-3, abs=1e-6))
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_the_traced_passes_give_what_the_eager_ones_give(library: str) -> None:
+    keras = pytest.importorskip(library)
+    model = build(keras, "shared")
+    x, y = nets.batch()
+    before = [values_of(variable) for variable in model.variables]
+    recorder = NetworkRecorder(
+        model, nets.crossentropy(keras), optimizer=keras.optimizers.Adam(1e-3)
+    )
+    eager, traced = recorder(x, y), recorder(x, y)
+    other = recorder(x[::-1].copy(), y[::-1].copy())
+    for name in ("y_train", "y_infer"):
+        np.testing.assert_allclose(traced[name], eager[name], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(other[name], np.asarray(eager[name])[::-1], rtol=1e-3, atol=1e-4)
+    for name, field in (("gradients", "norm"), ("updates", "ratio"), ("blocks", "gradient")):
+        pairs = zip(eager[name], traced[name], strict=True)  # type: ignore[call-overload]
+        for one, two in pairs:
+            value, again = getattr(one, field), getattr(two, field)
+            assert again == (None if value is None else pytest.approx(value, rel=1e-3, abs=1e-6))
+    assert [line.training_mode for line in traced["bn_observed"]] == ["batch", "batch"]  # type: ignore[attr-defined]
+    assert all(
+        np.array_equal(one, values_of(variable))
+        for one, variable in zip(before, model.variables, strict=True)
+    )
+    # A changed flag begins anew: what is frozen now has no gradient.
+    model.get_layer("head").trainable = False
+    facts: Any = recorder(x, y)["gradients"]
+    assert [fact.trainable for fact in facts if fact.layer == "head"] == [False, False]
+
+
+def test_the_gradient_at_a_merge_equals_a_tape_of_its_own(keras: Any) -> None:
+    import tensorflow as tf
+
+    model = build(keras, "shared")
+    x, y = nets.batch()
+    (flow,) = record_network(model, nets.crossentropy(keras), x, y)["blocks"]  # type: ignore[misc, attr-defined]
+    assert flow.layer == "join"
+    join = model.get_layer("join")
+    front = keras.Model(model.inputs, join.output)
+    back = keras.Model(join.output, model.outputs)
+    with preserved(model), tf.GradientTape() as tape:
+        at = front(x, training=True)
+        tape.watch(at)
+        value = nets.crossentropy(keras)(y, back(at, training=True))
+    gradient = np.asarray(tape.gradient(value, at))
+    assert flow.gradient == pytest.approx(float(np.sqrt((gradient**2).mean())), rel=1e-4)
+    assert flow.activation == pytest.approx(float(np.sqrt((np.asarray(at) ** 2).mean())), rel=1e-4)
