@@ -18,6 +18,7 @@ def test_chains_reach_to_the_end() -> None:
 def test_the_leader_is_the_furthest_up() -> None:
     assert leader_of("IGN003", ["LBL003", "LBL005", "OUT008"]) == "LBL005"
     assert leader_of("IGN003", ["BN001"]) is None
+    assert leader_of("OUT001", ["MDL005", "GRAD001"]) == "MDL005"  # one-hot of an arg max sums to 1
 
 
 def test_symptoms_become_information_below_the_cause() -> None:
