@@ -462,4 +462,4 @@ def masks_of_the_enlarged_middle(f: Folder, rng: np.random.Generator) -> tuple[s
         h, w = ids.shape
         inner = ids[h // 6 : h - h // 6, w // 6 : w - w // 6]
         f.write_ids(stem, f.sized(np.ascontiguousarray(inner), stem))
-    return "DATA004", ["40 pairs"]
+    return "DATA004", [" pairs"]
