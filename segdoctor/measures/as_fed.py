@@ -21,6 +21,9 @@ from segdoctor.measures.stream import digest
 _FINE = 16  # steps that are told apart between two neighbouring ids
 _ONE = 255  # … and between 0 and 1
 _SILENT, _VOID = 0.5, np.float32(255)
+FEWEST_PX = GRID // 4
+"""Side below which an outline has too few pixels of its own to tell whose it is: each would count
+many times on the grid, and chance would look like proof."""
 _LARGEST = 1 << 15  # beyond which values are no ids
 
 Array = NDArray[Any]
@@ -36,6 +39,7 @@ class FedExample:
     finite: bool
     digest: str
     ids: NDArray[np.integer] | None = None  # (GRID, GRID)
+    side: int = GRID  # the shorter one, before it was reduced
 
 
 def fed_example(x: Array, y: Array) -> FedExample:
@@ -51,6 +55,7 @@ def fed_example(x: Array, y: Array) -> FedExample:
         finite=finite,
         digest=digest(x),
         ids=None if ids is None else _nearest(ids),
+        side=min(values.shape[:2]),
     )
 
 
@@ -63,7 +68,7 @@ def fed_facts(examples: list[FedExample], *, whole: bool) -> FedFacts:
     pairs = [
         SmallPair(name, name, name, picture, example.ids)
         for name, picture, example in zip(names, pictures, examples, strict=True)
-        if example.ids is not None
+        if example.ids is not None and example.side >= FEWEST_PX
     ]
     alike: dict[str, list[str]] = defaultdict(list)
     for name, example in zip(names, examples, strict=True):
