@@ -39,6 +39,12 @@ class Small:
         return np.eye(CLASSES, dtype=np.float32)[self.no_void]
 
     @property
+    def onehot_255(self) -> Any:
+        rows = self.onehot
+        rows[self.ids == 255] = 255.0
+        return rows
+
+    @property
     def person(self) -> Any:
         """A mask (B, H, W, 1) of background against everything else."""
         return (self.no_void > 0).astype(np.float32)[..., None]
