@@ -68,11 +68,13 @@ def test_one_line_and_in_time(work: Any, said: str) -> None:
 
 
 def test_no_child_is_left_when_the_reader_goes() -> None:
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = children.read_text().split()
     messages = messages_from_child(hang, PATH, 1 << 40)
     next(messages)
+    assert len(children.read_text().split()) == len(before) + 1
     messages.close()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children.read_text().split() == before
 
 
 def test_messages_arrive() -> None:
