@@ -129,6 +129,8 @@ def _ipython() -> Callable[[str], str] | None:
 
 def _run_cells(name: str, cells: Sequence[str]) -> None:
     namespace = _main(name)
+    if "IPython" in sys.modules:  # translated ``%`` lines call it
+        namespace["get_ipython"] = sys.modules["IPython"].get_ipython
     for number, source in enumerate(cells, 1):
         file = f"{name}, cell {number}"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
