@@ -189,7 +189,8 @@ def test_a_module_and_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cells = [
         {"cell_type": "markdown", "source": ["# A title\n"]},
         {"cell_type": "code", "source": ["%matplotlib inline\n", "word = 'a notebook'"]},
-        {"cell_type": "code", "source": source},
+        {"cell_type": "code", "source": "%%bash\nls | wc -l"},
+        {"cell_type": "code", "source": "%%time\n" + source},
     ]
     (tmp_path / "train.ipynb").write_text(json.dumps({"nbformat": 4, "cells": cells}))
     monkeypatch.chdir(tmp_path)
@@ -198,7 +199,7 @@ def test_a_module_and_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "OUT001" in report.codes
     place = report.findings[0].place
     assert place is not None
-    assert place.file == "train.ipynb, cell 2"
+    assert place.file == "train.ipynb, cell 3"
     with pytest.raises(UserError, match="no_such"):
         ran("tiny.no_such", module=True)
 

@@ -20,6 +20,9 @@ from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 
 
+_OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """``name`` for the report; ``first`` is what stands in ``sys.path[0]`` and ``argv0`` in
@@ -90,7 +93,7 @@ def _main(file: str) -> dict[str, Any]:
 
 
 def _cells(path: Path) -> tuple[list[str], tuple[str, ...]]:
-    """The code cells of a notebook, and the lines that only IPython could run if it is absent."""
+    """The code cells of a notebook, and the lines that only IPython in a notebook could run."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         cells = [
@@ -103,12 +106,14 @@ def _cells(path: Path) -> tuple[list[str], tuple[str, ...]]:
             f"{clean(path)}: expected a notebook of format 4 (JSON with cells): "
             f"{clean(type(error).__name__)} {clean(error, 80)}"
         ) from error
-    transform = _ipython()
-    if transform is not None:
-        return [transform(cell) for cell in cells], ()
     plain, left_out = [], []
     for cell in cells:
-        lines = []
+        lines: list[str] = []
+        word = cell.lstrip().partition("\n")[0].strip()
+        if word.startswith("%%") and word.split()[0] not in _OF_PYTHON:  # another language
+            left_out.append(word)
+            plain.append("")
+            continue
         for line in cell.splitlines():
             magic = line.lstrip()[:1] in ("%", "!")
             lines.append(line[: len(line) - len(line.lstrip())] + "pass" if magic else line)
@@ -117,20 +122,8 @@ def _cells(path: Path) -> tuple[list[str], tuple[str, ...]]:
     return plain, tuple(left_out)
 
 
-def _ipython() -> Callable[[str], str] | None:
-    """IPython's translation of ``%`` and ``!`` lines to Python, if it is installed."""
-    try:
-        from IPython.core.interactiveshell import InteractiveShell
-    except ImportError:
-        return None
-    shell = InteractiveShell.instance()
-    return shell.transform_cell  # type: ignore[no-any-return]
-
-
 def _run_cells(name: str, cells: Sequence[str]) -> None:
     namespace = _main(name)
-    if "IPython" in sys.modules:  # translated ``%`` lines call it
-        namespace["get_ipython"] = sys.modules["IPython"].get_ipython
     for number, source in enumerate(cells, 1):
         file = f"{name}, cell {number}"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
