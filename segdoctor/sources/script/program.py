@@ -19,7 +19,6 @@ from typing import Any
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 
-
 _OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
 
 
