@@ -91,13 +91,18 @@ def test_ctrl_c_ends_a_hanging_step(model: Path) -> None:
     with subprocess.Popen(
         [*command, "--objects", str(model.with_name("objects.py"))],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell starts what runs in its background with Ctrl-C ignored, and so its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
-        assert process.stderr is not None
-        assert "reading the model file" in process.stderr.readline()
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        start = time.perf_counter()
-        shown, errors = process.communicate(timeout=30)
+        try:
+            assert process.stderr is not None
+            assert "reading the model file" in process.stderr.readline()
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            start = time.perf_counter()
+            shown, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "interrupted" in shown
