@@ -9,7 +9,6 @@ from typing import Any
 AS_IT_IS = "as it is"
 WITH_FIXES = "with the fixes"
 CONTROL = "control: right loss, Adam"
-DRAWN_AGAIN = "drawn again at every step"
 
 
 def exchanged_name(parts: Sequence[str]) -> str:
