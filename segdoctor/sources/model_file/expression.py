@@ -161,7 +161,7 @@ class _Reading:
             case "import":
                 wanted, _ = stack.pop(), stack.pop()
                 module = code.names[argument]
-                stack.append(Path(module if wanted.value else module.partition(".")[0]))
+                stack.append(Path(module if _value(wanted) else module.partition(".")[0]))
             case "import from":
                 stack.append(_attribute(stack[-1], code.names[argument]))
             case "drop":
