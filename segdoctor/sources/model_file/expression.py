@@ -74,27 +74,36 @@ _COMMON = {
 }  # fmt: skip
 _TO_3_5 = {**_COMMON, 131: "old call", 144: "extend"}
 _2_7 = {**_TO_3_5, 21: "/", 33: "old slice", 145: "extend"}
-_3_6 = {**_COMMON, 131: "call", 141: "call named", 144: "extend", 160: "attribute", 161: "call"}
+_3_6 = {
+    **_COMMON,
+    2: "swap",
+    131: "call",
+    141: "call named",
+    144: "extend",
+    160: "attribute",
+    161: "call",
+}
 _3_11 = {
     **{number: name for number, name in _COMMON.items() if name not in "+-*/"},
-    0: "nothing", 2: "nothing", 116: "path or null", 122: "operator", 137: "closure",
+    0: "nothing", 2: "nothing", 99: "swap", 116: "path or null", 122: "operator", 137: "closure",
     144: "extend", 149: "nothing", 151: "nothing", 160: "attribute", 166: "nothing", 171: "call",
     172: "names",
 }  # fmt: skip
 _3_12 = {**_3_11, 26: "cut", 106: "attribute or method", 121: "return constant", 127: "variable"}
 _3_13 = {
-    0: "nothing", 4: "cut", 5: "subscript", 30: "nothing", 34: "nothing", 36: "return",
+    0: "nothing", 4: "cut", 5: "subscript", 30: "nothing", 32: "drop", 34: "nothing", 36: "return",
     42: "negative", 45: "operator", 47: "tuple", 50: "slice", 52: "tuple", 53: "call",
-    57: "call named", 62: "nothing", 71: "extend", 82: "attribute or method", 83: "constant",
-    84: "closure", 85: "variable", 87: "variable", 91: "path or null", 103: "return constant",
+    57: "call named", 62: "nothing", 71: "extend", 74: "import from", 75: "import",
+    82: "attribute or method", 83: "constant", 84: "closure", 85: "variable", 87: "variable",
+    88: "two variables", 91: "path or null", 103: "return constant", 110: "store", 115: "swap",
     149: "nothing",
 }  # fmt: skip
 _3_14 = {
     0: "nothing", 1: "cut", 27: "nothing", 33: "nothing", 35: "return", 41: "negative",
     44: "operator", 46: "tuple", 49: "slice", 51: "tuple", 52: "call", 55: "call named",
     60: "nothing", 69: "extend", 80: "attribute or method", 82: "constant", 83: "closure",
-    84: "variable", 86: "variable", 88: "variable", 92: "path or null", 94: "number",
-    128: "nothing",
+    84: "variable", 86: "variable", 87: "two variables", 88: "variable", 89: "two variables",
+    92: "path or null", 94: "number", 128: "nothing",
 }  # fmt: skip
 _OF_LAYOUT = {  # (instructions, two bytes each)
     "2.7": ((_2_7, False),),
@@ -116,6 +125,7 @@ class _Reading:
         self._names = names
         self._stack: list[Any] = []
         self._named: tuple[str, ...] = ()
+        self._slots = code.slots if code.layout == "3.11" else code.variables
 
     def run(self, wide: bool) -> Any:
         for count, (number, argument) in enumerate(_instructions(self._code.code, wide)):
@@ -141,13 +151,16 @@ class _Reading:
             case "number":
                 stack.append(Constant(argument))
             case "variable":
-                slots = code.slots if code.layout == "3.11" else code.variables
-                stack.append(self._names[slots[argument]])
+                stack.append(self._names[self._slots[argument]])
+            case "two variables":
+                stack.append(self._names[self._slots[argument >> 4]])
+                stack.append(self._names[self._slots[argument & 15]])
+            case "swap" if argument in (0, 2):
+                stack[-2], stack[-1] = stack[-1], stack[-2]
             case "closure":
                 stack.append(self._names[code.slots[argument]])
             case "store":
-                slots = code.slots if code.layout == "3.11" else code.variables
-                self._names[slots[argument]] = _module(stack.pop())
+                self._names[self._slots[argument]] = _module(stack.pop())
             case "path":
                 word = code.names[argument]
                 python_2 = code.layout == "2.7" and word in _PYTHON_2

@@ -37,17 +37,25 @@ def lambda_replacement(settings: Mapping[str, Any]) -> Replacement | None:
     text, defaults, closure, given = parts
     found = []
     for code in codes_in(_bytes_of(text)):
-        if any(isinstance(value, Code) for value in code.constants):
+        if _holds_code(code.constants):
             return None
         if len(closure) != len(code.free) or len(defaults) > max(code.arguments - 1, 0):
             continue
         last = code.variables[code.arguments - len(defaults) : code.arguments]
+        if len(last) != len(defaults):  # bytes that count more arguments than they name
+            continue
         bound = dict(zip(last, defaults, strict=True)) | given
         bound |= zip(code.free, closure, strict=True)
         layers = (_layer(expression) for expression in expressions(code, bound))
         found += [layer for layer in layers if layer is not None]
     # Read as another Python's, the same bytes may say something else: then nothing is known.
     return found[0] if found and all(item == found[0] for item in found) else None
+
+
+def _holds_code(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(_holds_code(item) for item in value)
+    return isinstance(value, Code)
 
 
 def with_known_lambdas(value: Any) -> Any:

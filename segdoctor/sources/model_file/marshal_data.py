@@ -142,9 +142,9 @@ class _Reader:
         numbers = {name: self._int32() for name in _HAS_ARGUMENT_NUMBERS[self._layout]}
         if numbers.get("keyword_only"):
             raise NotMarshalError("keyword-only arguments")
-        code, constants, names = (self.value(depth) for _ in range(3))
-        if not isinstance(code, bytes) or not isinstance(constants, tuple):
-            raise NotMarshalError("no bytecode where it should be")
+        code, constants, names = _raw(self.value(depth)), self.value(depth), self.value(depth)
+        if not isinstance(constants, tuple):
+            raise NotMarshalError("no constants where they should be")
         if self._layout == "3.11":
             slots, kinds = _words(self.value(depth)), self.value(depth)
             if not isinstance(kinds, bytes) or len(kinds) != len(slots):
@@ -162,8 +162,7 @@ class _Reader:
             _word(self.value(depth))
         self._int32()
         for _ in range(2 if self._layout == "3.11" else 1):  # line and exception tables
-            if not isinstance(self.value(depth), bytes):
-                raise NotMarshalError("no line table where it should be")
+            _raw(self.value(depth))
         return Code(
             self._layout,
             numbers["arguments"],
@@ -232,6 +231,14 @@ class _Reader:
 
     def _unpacked(self, form: str, size: int) -> Any:
         return struct.unpack(form, self._bytes(size))[0]
+
+
+def _raw(value: Any) -> bytes:
+    if isinstance(value, str):  # Python 2 interns short ones, as the line table of one line is
+        value = value.encode("latin-1", "replace")
+    if not isinstance(value, bytes):
+        raise NotMarshalError("no bytecode or line table where it should be")
+    return value
 
 
 def _words(value: Any) -> tuple[str, ...]:
