@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from segdoctor import __version__
 from segdoctor.config import configure
+from segdoctor.core.clean import clean
 from segdoctor.core.errors import UntrainedError, UserError
 from segdoctor.options import (
     add_data_options,
@@ -68,7 +69,8 @@ class _Parser(argparse.ArgumentParser):
     """Usage errors are one line and end with exit status 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {message} (`{self.prog} --help` shows the options)\n")
+        told = f"{clean(message)} (`{self.prog} --help` shows the options)"
+        self.exit(EXIT_USAGE, f"{self.prog}: {told}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module="keras")
+    warnings.filterwarnings("ignore", module="PIL")  # a broken image is a finding, once
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     parser, commands = _build_parser()
     try:
         if argv is None or argv:

@@ -15,6 +15,7 @@ from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
+from segdoctor.core.given_file import given_text
 
 _NOT_HERE = ("help", "version")
 
@@ -67,8 +68,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return tomllib.loads(given_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{clean(path)}: it cannot be read as TOML: {clean(error)}") from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.core.finding import Finding
+from segdoctor.core.given_file import given_text
 from segdoctor.examination.verdict import exit_code_of
 from segdoctor.report.report import Report
 
@@ -28,17 +29,16 @@ def read_baseline(path: str | os.PathLike[str]) -> Known:
     """
     shown = clean(os.fspath(path))
     try:
-        with open(path, encoding="utf-8") as stream:
-            document = json.load(stream)
+        document = json.loads(given_text(path))
         known: dict[str, set[str]] = {}
         for finding in document["findings"]:
             places = (str(item["where"]) for item in finding["evidence"])
             known.setdefault(str(finding["code"]), set()).update(places)
     except OSError as error:
         raise UserError(
-            f"--baseline {shown}: expected an earlier report.json, {clean(error.strerror)}"
+            f"--baseline {shown}: expected an earlier report.json, {clean(error.strerror or error)}"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"--baseline {shown}: expected a report.json as segdoctor writes it, received "
             "something else"

@@ -42,12 +42,19 @@ def compile_facts(settings: object) -> CompileFacts | None:
         ignore_class=ignored if isinstance(ignored, int) else None,
         loss_config=loss_config,
         optimizer=optimizer,
-        learning_rate=float(rate) if isinstance(rate, int | float) else None,
+        learning_rate=_rate(rate),
         schedule=schedule,
         optimizer_config=optimizer_config,
         metrics=tuple(_metric_names(settings.get("metrics"))),
     )
     return found if found.loss or found.optimizer or loss_config else None
+
+
+def _rate(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:  # an integer that no float can hold
+        return None
 
 
 def _loss(value: object) -> tuple[str | None, dict[str, object]]:
@@ -82,7 +89,7 @@ def _named(value: object) -> tuple[str | None, dict[str, object]]:
     if not isinstance(value, Mapping):
         return None, {}
     name, config = value.get("class_name"), value.get("config")
-    if name in {"function", "__lambda__"}:
+    if name in ("function", "__lambda__"):
         registered = value.get("registered_name")
         known = config if isinstance(config, str) else registered
         return (known if isinstance(known, str) else "lambda"), {}

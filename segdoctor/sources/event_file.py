@@ -70,7 +70,7 @@ def _scalars(body: bytes) -> Iterator[tuple[str, int, float]]:
             for inner, value in _fields(summary):
                 if inner == 1 and (scalar := _value(dict(_fields(value)))) is not None:
                     yield scalar[0], step, scalar[1]
-    except (struct.error, IndexError, UnicodeDecodeError, TypeError):
+    except (struct.error, IndexError, TypeError, ValueError):
         return  # a damaged record: the rest of the file is read
 
 

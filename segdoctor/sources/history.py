@@ -14,6 +14,7 @@ from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
+from segdoctor.core.given_file import given_text
 from segdoctor.core.history_facts import HistoryFacts
 
 _EXPECTED = (
@@ -57,8 +58,7 @@ def _from_path(path: str) -> HistoryFacts:
     if os.path.getsize(path) > _MOST_BYTES:
         raise UserError(f"history {name!r}: larger than {_MOST_BYTES // 1_000_000} MB")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read()
+        text = given_text(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"history {name!r}: cannot be read ({type(error).__name__})") from error
     if text.lstrip()[:1] in ("{", "["):
@@ -69,8 +69,8 @@ def _from_path(path: str) -> HistoryFacts:
 def _from_json(name: str, text: str) -> HistoryFacts:
     try:
         held = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"history {name!r}: no JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"history {name!r}: no JSON ({clean(error)})") from error
     if isinstance(held, Mapping) and isinstance(held.get("history"), Mapping):
         held = held["history"]
     if isinstance(held, list) and all(isinstance(row, Mapping) for row in held):
@@ -85,7 +85,10 @@ def _from_json(name: str, text: str) -> HistoryFacts:
 def _from_csv(name: str, text: str) -> HistoryFacts:
     head = text.splitlines()[:1]
     separator = max(",;\t", key=lambda mark: head[0].count(mark)) if head else ","
-    rows = [row for row in csv.DictReader(text.splitlines(), delimiter=separator) if any(row)]
+    try:
+        rows = [row for row in csv.DictReader(text.splitlines(), delimiter=separator) if any(row)]
+    except csv.Error as error:
+        raise UserError(f"history {name!r}: no CSV ({clean(error)})") from error
     return _checked(f"CSVLogger file {name}", _columns(rows))
 
 
@@ -147,7 +150,7 @@ def _number(value: Any) -> float:
         return math.nan
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

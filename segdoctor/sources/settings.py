@@ -212,6 +212,6 @@ def _call(text: str, flag: str) -> tuple[str, dict[str, Any]]:
                 for keyword in tree.keywords
                 if keyword.arg is not None
             }
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         pass
     raise UserError(f"{flag} {clean(text)!r}: {_WRONG}")

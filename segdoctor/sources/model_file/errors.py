@@ -29,9 +29,7 @@ class ModelFileError(UserError):
         reason: Literal["unreadable", "needs trust", "not at hand", "not rebuilt"] = "unreadable",
     ) -> None:
         told = f"; {clean(advice)}" if advice else ""
-        super().__init__(
-            f"{clean(Path(path).name)}: expected {clean(expected)}, received {clean(received)}"
-            f"{told}"
-        )
+        name = clean(Path(path).name or path)
+        super().__init__(f"{name}: expected {clean(expected)}, received {clean(received)}{told}")
         self.reason = reason
         self.parts = (received, advice, expected, reason)

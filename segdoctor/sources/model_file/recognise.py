@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -33,7 +34,7 @@ def recognise(path: Path) -> FileKind:
     except OSError as error:
         raise ModelFileError(path, f"a path that cannot be opened ({error.strerror})") from None
     if stat.S_ISDIR(status.st_mode):
-        saved = (path / "saved_model.pb").exists()
+        saved = os.path.exists(path / "saved_model.pb")  # False also where the folder is closed
         what = "a SavedModel folder" if saved else "a folder"
         raise ModelFileError(path, what, _EXPORT if saved else "name the file in it")
     if not stat.S_ISREG(status.st_mode):

@@ -18,6 +18,7 @@ from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
+from segdoctor.core.given_file import given_bytes, given_text
 
 _OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
 
@@ -49,7 +50,7 @@ def program_of(target: str, *, module: bool = False) -> Program:
             lambda: runpy.run_module(target, run_name="__main__", alter_sys=True),
         )
     path = Path(target)
-    if not path.is_file():
+    if not os.path.isfile(path):  # False also where no one may look, or the name is too long
         raise UserError(f"{clean(target)}: expected a script or a notebook, there is no such file")
     folder = os.path.dirname(os.path.realpath(target))
     if path.suffix == ".ipynb":
@@ -74,8 +75,10 @@ def as_main(program: Program, args: Sequence[str]) -> Iterator[None]:
 
 def _run_file(path: Path) -> None:
     try:
-        code = compile(path.read_bytes(), os.fspath(path), "exec")
-    except (SyntaxError, ValueError) as error:
+        code = compile(given_bytes(path), os.fspath(path), "exec")
+    except OSError as error:
+        raise UserError(f"{clean(path)}: it cannot be read: {clean(error.strerror)}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _NotPythonError(f"{clean(path)}: it is not Python: {clean(error)}") from error
     exec(code, _main(os.fspath(path)))
 
@@ -94,13 +97,13 @@ def _main(file: str) -> dict[str, Any]:
 def _cells(path: Path) -> tuple[list[str], tuple[str, ...]]:
     """The code cells of a notebook, and the lines that only IPython in a notebook could run."""
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook = json.loads(given_text(path))
         cells = [
             cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
             for cell in notebook["cells"]
             if cell["cell_type"] == "code"
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{clean(path)}: expected a notebook of format 4 (JSON with cells): "
             f"{clean(type(error).__name__)} {clean(error, 80)}"
