@@ -183,8 +183,8 @@ class ScanFacts:
 
     folder: str
     layout: str
-    pairs: tuple[Pair, ...]
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pairs: Sequence[Pair]
+    splits: Mapping[str, Sequence[str]] = field(default_factory=dict)
     split: str = "all"
     masks: Sequence[MaskFacts] = ()
     histogram: Mapping[int, int] = field(default_factory=dict)
@@ -220,6 +220,6 @@ class ScanFacts:
     def trained_on(self) -> tuple[Pair, ...]:
         """The pairs of the split that is trained on (all of them where ``split`` is ``"all"``)."""
         if self.split not in self.splits:
-            return self.pairs
+            return tuple(self.pairs)
         listed = set(self.splits[self.split])
         return tuple(pair for pair in self.pairs if pair.stem in listed)

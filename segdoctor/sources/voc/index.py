@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from segdoctor.core.clean import clean
-from segdoctor.core.data_facts import FileProblem, Pair
+from segdoctor.core.data_facts import FileProblem
 from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.array_file import ARRAYS
 from segdoctor.sources.voc.image_file import SUFFIXES
+from segdoctor.sources.voc.packed import Names, PackedPairs
 from segdoctor.sources.voc.parts import Part, subfolders
 
 # Files that lie beside images and are none; everything else is looked at.
@@ -25,13 +27,54 @@ _AFFIXES = re.compile(
 )
 
 
+class Files(Mapping[str, str]):
+    """Stem → path. Nearly all files of a folder are its name, their stem and one ending, so only
+    the stem is kept of each."""
+
+    def __init__(self) -> None:
+        self._where: dict[str, tuple[str, str] | str] = {}
+        self._shared: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def put(self, stem: str, folder: str, name: str) -> None:
+        """``name`` is the file's in its folder; a stem may have folders before its own part."""
+        own = stem[stem.rfind("/") + 1 :]
+        if name.startswith(own):
+            where = folder, name[len(own) :]
+            self._where[stem] = self._shared.setdefault(where, where)
+        else:
+            self._where[stem] = os.path.join(folder, name)
+
+    def take(self, others: Files, prefix: str) -> None:
+        """Those of a split; its stems begin with its name."""
+        if not prefix and not self._where:
+            self._where = others._where
+            return
+        for stem, where in others._where.items():
+            self._where[prefix + stem] = where
+
+    def __getitem__(self, stem: str) -> str:
+        where = self._where[stem]
+        if isinstance(where, str):
+            return where
+        return os.path.join(where[0], stem[stem.rfind("/") + 1 :] + where[1])
+
+    def __contains__(self, stem: object) -> bool:
+        return stem in self._where
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+
 @dataclass(slots=True)
 class Collected:
     """The pairs of a layout, and what is wrong with their names. ``orphans`` are files without a
     partner: their own state is still looked at."""
 
-    pairs: list[Pair] = field(default_factory=list)
-    splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pairs: PackedPairs = field(default_factory=PackedPairs)
+    splits: dict[str, Sequence[str]] = field(default_factory=dict)
     split: str = "all"
     problems: list[FileProblem] = field(default_factory=list)
     images_total: int = 0
@@ -40,46 +83,43 @@ class Collected:
     notes: list[str] = field(default_factory=list)
 
 
-def index_part(part: Part, images: dict[str, str], masks: dict[str, str], to: Collected) -> None:
+def index_part(part: Part, images: Files, masks: Files, to: Collected) -> None:
     """Stem → path of the files of a part; stems of a split begin with its name."""
     prefix = f"{part.split}/" if part.split else ""
     own_images = _files(part.images, to, part.image_end, part.deep)
     own_masks = _files(part.masks, to, part.mask_end, part.deep)
     # `cat_mask.png` belongs to `cat.jpg`, but a name that fits as it is comes first.
     bare = {_bare(stem): stem for stem in own_images if stem not in own_masks}
-    for stem, path in own_images.items():
-        images[prefix + stem] = path
-    for stem, path in own_masks.items():
+    images.take(own_images, prefix)
+    for stem in own_masks:
         partner = stem if stem in own_images else bare.get(_bare(stem), stem)
-        masks.setdefault(prefix + partner, path)
+        if prefix + partner not in masks:
+            masks.put(prefix + partner, *os.path.split(own_masks[stem]))
     if part.split:
         stems = [prefix + stem for stem in own_images]
-        to.splits[part.split] = (*to.splits.get(part.split, ()), *stems)
+        to.splits[part.split] = Names([*to.splits.get(part.split, ()), *stems])
 
 
 def _bare(stem: str) -> str:
     return _AFFIXES.sub("", stem)
 
 
-def _files(folder: str, to: Collected, ending: str = "", deep: bool = False) -> dict[str, str]:
+def _files(folder: str, to: Collected, ending: str = "", deep: bool = False) -> Files:
     """Stem → path of everything in a folder that is or may be meant as an image.
 
     With ``ending`` only of names that end so, without it; with ``deep`` of the folders inside.
     """
+    files = Files()
     if deep:
-        inside = subfolders(folder).values()
-        return {
-            f"{os.path.basename(below)}/{stem}": path
-            for below in inside
-            for stem, path in _files(below, to, ending).items()
-        }
+        for below in subfolders(folder).values():
+            files.take(_files(below, to, ending), f"{os.path.basename(below)}/")
+        return files
     try:
         names = [name for name, _ in storage.entries(folder)]
     except OSError as error:
         reason = f"folder cannot be read: {error.strerror}"
         to.problems.append(FileProblem("DATA002", folder, reason))
-        return {}
-    files: dict[str, str] = {}
+        return files
     doubled = 0
     pictures = any(os.path.splitext(name)[1].lower() in SUFFIXES for name in names)
     for name in names:
@@ -98,7 +138,7 @@ def _files(folder: str, to: Collected, ending: str = "", deep: bool = False) -> 
             doubled += 1
             if suffix.lower() not in SUFFIXES:
                 continue
-        files[stem] = path
+        files.put(stem, folder, name)
     if doubled:
         where = clean(os.path.basename(folder))
         to.notes.append(

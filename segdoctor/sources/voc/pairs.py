@@ -9,9 +9,10 @@ from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, Pair
 from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.image_file import SUFFIXES
-from segdoctor.sources.voc.index import Collected, index_part
+from segdoctor.sources.voc.index import Collected, Files, index_part
 from segdoctor.sources.voc.layout import DataFolderError
 from segdoctor.sources.voc.lists import ListUnreadableError, SplitList, lists_in, read_list
+from segdoctor.sources.voc.packed import Names, PackedPairs
 from segdoctor.sources.voc.pairs_list import read_pairs
 from segdoctor.sources.voc.parts import Layout, Part
 
@@ -32,8 +33,7 @@ def collect_pairs(
     found = Collected(notes=list(layout.notes))
     if layout.pairs is not None:
         return _from_list(layout, layout.pairs, found, split)
-    images: dict[str, str] = {}
-    masks: dict[str, str] = {}
+    images, masks = Files(), Files()
     for part in layout.parts:
         index_part(part, images, masks, found)
     found.images_total, found.masks_total = len(images), len(masks)
@@ -51,11 +51,12 @@ def collect_pairs(
 def _from_list(layout: Layout, path: str, found: Collected, split: str | None) -> Collected:
     """The pairs as a list names them, with its column of splits where it has one."""
     try:
-        found.pairs, splits, problems, left_out = read_pairs(path, layout.root)
+        pairs, splits, problems, left_out = read_pairs(path, layout.root)
     except ListUnreadableError as error:
         raise DataFolderError(f"The list {clean(path)} is {error}.") from error
+    found.pairs = PackedPairs(pairs)
     found.problems += problems
-    found.splits = {name: tuple(stems) for name, stems in splits.items()}
+    found.splits = {name: Names(stems) for name, stems in splits.items()}
     found.images_total = sum(pair.image is not None for pair in found.pairs)
     found.masks_total = sum(pair.mask is not None for pair in found.pairs)
     if left_out:
@@ -122,7 +123,7 @@ def _one_split(
     if wanted in lists:
         return wanted, {wanted: lists[wanted]}
     if wanted in to.splits:
-        return wanted, {wanted: SplitList(wanted, "", to.splits[wanted])}
+        return wanted, {wanted: SplitList(wanted, "", tuple(to.splits[wanted]))}
     if wanted == "trainval":
         known = [lists.get(name) for name in ("train", "val")]
         entries = [entry for read in known if read for entry in read.entries]
@@ -151,7 +152,7 @@ def _pair_by_lists(
     to: Collected,
 ) -> None:
     part = layout.parts[0]
-    pairs: dict[str, Pair] = {}
+    taken: set[str] = set()
     for name, read in lists.items():
         stems: dict[str, None] = {}
         for entry in read.entries:
@@ -161,12 +162,13 @@ def _pair_by_lists(
                 to.problems.append(FileProblem("DATA001", read.path, reason))
                 continue
             stems[stem] = None
-            if stem not in pairs:
-                pairs[stem] = Pair(stem, images.get(stem), masks.get(stem))
-                to.problems += _missing(pairs[stem], part, name, images, masks)
-        to.splits[name] = tuple(stems)
-    to.pairs = list(pairs.values())
-    to.images_unlisted = sum(stem not in pairs for stem in images)
+            if stem not in taken:
+                taken.add(stem)
+                pair = Pair(stem, images.get(stem), masks.get(stem))
+                to.pairs.append(pair)
+                to.problems += _missing(pair, part, name, images, masks)
+        to.splits[name] = Names(stems)
+    to.images_unlisted = sum(stem not in taken for stem in images)
 
 
 def _stem_of(entry: str, images: Mapping[str, str], masks: Mapping[str, str]) -> str | None:

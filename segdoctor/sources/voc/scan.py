@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -138,6 +139,7 @@ def scan_folder(
     mapping = parse_label_map(label_map)
     layout = find_layout(folder, masks=masks, images=images, pairs=pairs)
     found = collect_pairs(layout, split=split, val_split=val_split)
+    gc.collect()  # what the lists of names held is memory for the rest
     void, declared_by = _void(layout, ignore_label)
     sampled = _sample(found.pairs, None if deep else _SAMPLE, seed)
     compared = _sample(found.pairs, _SAMPLE, seed)
@@ -162,7 +164,7 @@ def scan_folder(
     facts = ScanFacts(
         folder=os.fspath(folder),
         layout=layout.words,
-        pairs=tuple(found.pairs),
+        pairs=found.pairs,
         splits=found.splits,
         split=found.split,
         masks=all_masks,
@@ -224,7 +226,7 @@ def _void(layout: Layout, ignore_label: int | bool | None) -> tuple[int | bool |
     return defined, "" if defined is None else "layout"
 
 
-def _sample(pairs: list[Pair], count: int | None, seed: int) -> set[int]:
+def _sample(pairs: Sequence[Pair], count: int | None, seed: int) -> set[int]:
     if count is None or len(pairs) <= count:
         return set(range(len(pairs)))
     drawn = np.random.default_rng(seed).choice(len(pairs), size=count, replace=False)
