@@ -65,7 +65,7 @@ def main() -> None:
                 "load_model": load,
                 "read_model_file": measured([*python, FACTS, path], repetitions),
                 "segdoctor inspect": measured(
-                    [sys.executable, "-m", "segdoctor", "inspect", path, "--fail-on", "never"],
+                    [str(Path(sys.executable).with_name("segdoctor")), "inspect", path],
                     repetitions,
                 ),
             }

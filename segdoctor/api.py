@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segdoctor.core.errors import UserError
-from segdoctor.core.run import Trial
 from segdoctor.examination.arguments import chooser_of, fail_on_of, names_of, trial_of
 from segdoctor.examination.request import Request, Say, silent
 from segdoctor.report.report import Report
+
+if TYPE_CHECKING:
+    from segdoctor.core.run import Trial
 
 
 def check(
@@ -267,10 +269,11 @@ def inspect(
         If the file cannot be read; one line says why.
     """
     from segdoctor.examination.static import inspected
-    from segdoctor.report.files import check_writable
 
     chosen = chooser_of(select, ignore)
     if out is not None:
+        from segdoctor.report.files import check_writable
+
         check_writable(out)
     return inspected(os.fspath(path), chosen, fail_on=fail_on, seed=seed)
 

@@ -4,7 +4,6 @@ status. Nothing heavy is imported before a command needs it."""
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import os
 import sys
@@ -262,13 +261,6 @@ def _scan(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    # A short life: collecting its garbage, or starting BLAS' threads, would cost more than it does.
-    gc.disable()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from segdoctor.sources.model_file.ahead import read_ahead
-
-    if len(arguments.models) == 1:
-        read_ahead(arguments.models[0])
     from segdoctor import api
 
     if len(arguments.models) > 1 and (arguments.format != "text" or arguments.out):

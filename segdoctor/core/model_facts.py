@@ -59,6 +59,15 @@ class GraphFacts:
     def layer(self, name: str) -> LayerFacts | None:
         return next((layer for layer in self.layers if layer.name == name), None)
 
+    def weighted_leaves(self) -> list[LayerFacts]:
+        """The layers with weights of their own, models left out, in the graph's order."""
+        models = set()
+        for layer in self.layers:
+            outer = layer.name
+            while outer := outer.rpartition("/")[0]:
+                models.add(outer)
+        return [layer for layer in self.layers if layer.parameters and layer.name not in models]
+
 
 @dataclass(frozen=True, slots=True)
 class WeightFacts:
@@ -149,6 +158,7 @@ class ModelFacts:
         str, ...
     ] = ()  # layers and functions named, not stock, code not in the file
     notes: tuple[str, ...] = ()
+    read_with: Mapping[str, str] = field(default_factory=dict)  # versions of the libraries
 
     @property
     def parameters(self) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from segdoctor.core.catalogue import codes_matching
 from segdoctor.core.errors import UserError
-from segdoctor.core.run import Trial
 from segdoctor.examination.request import Request
+
+if TYPE_CHECKING:
+    from segdoctor.core.run import Trial
 
 FAIL_ON = ("error", "warning", "never")
 
@@ -29,6 +32,8 @@ def fail_on_of(level: str) -> str:
 
 
 def trial_of(trial: Trial | str | bool) -> Trial | None:
+    from segdoctor.core.run import Trial
+
     if isinstance(trial, Trial):
         if trial.budget_s <= 0:
             raise UserError(f"trial: expected a budget above 0 s, received {trial.budget_s}")

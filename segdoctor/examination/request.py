@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segdoctor.core.catalogue import codes_matching
-from segdoctor.core.run import Trial
+
+if TYPE_CHECKING:
+    from segdoctor.core.run import Trial
 
 Say = Callable[[str, int | None, int | None], None]
 

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from segdoctor.core.clean import clean
+from segdoctor.core.declared import Declared
 from segdoctor.core.engine import examine_all
 from segdoctor.core.explain import explained
-from segdoctor.core.measured import Declared
 from segdoctor.core.model_facts import ModelFacts
 from segdoctor.core.probe import Probe
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import verdict
 from segdoctor.examination.request import Say
+from segdoctor.examination.versions import own_versions, versions
 from segdoctor.report.report import Report
 
 _NOT_RUN = Missing("nothing is run here", "segdoctor check MODEL --data DIR")
@@ -52,6 +53,7 @@ def inspected(path: str, chosen: Callable[[str], bool], *, fail_on: str, seed: i
         raw=facts,
         seconds=time.perf_counter() - start,
         notes=facts.notes,
+        found_with={**own_versions(), **facts.read_with},
     )
 
 
@@ -59,7 +61,6 @@ def _slow_imports() -> None:
     """What is needed once the file has been read, loaded while a child process reads it."""
     for name in (
         "probes.of_a_file",
-        "examination.versions",
         "report.inspect_text",
         "report.text",
         "report.screen",
@@ -67,9 +68,6 @@ def _slow_imports() -> None:
         importlib.import_module(f"segdoctor.{name}")
     importlib.import_module("rich.console")
     importlib.import_module("rich.table")
-    from segdoctor.examination.versions import versions
-
-    versions()
 
 
 def without_architecture(facts: ModelFacts) -> dict[str, object]:
@@ -132,6 +130,7 @@ def scanned(
         raw=facts,
         seconds=time.perf_counter() - start,
         notes=facts.notes,
+        found_with=versions(),
     )
 
 
@@ -154,9 +153,8 @@ def _report(
     raw: Any,
     seconds: float,
     notes: tuple[str, ...],
+    found_with: Mapping[str, str],
 ) -> Report:
-    from segdoctor.examination.versions import versions
-
     outcomes = examine_all(probes, trace, chosen, otherwise=str(_NOT_RUN))
     findings = explained(f for outcome in outcomes for f in outcome.findings)
     diagnosis = verdict.diagnosis_of(findings, (), complete=False)
@@ -184,7 +182,7 @@ def _report(
             "pages": verdict.pages([f.code for f in findings], probes),
         },
         pictures=tuple(getattr(raw, "sheet", ())),
-        versions=versions(),
+        versions=found_with,
         timings={"total": seconds},
         notes=tuple(dict.fromkeys(notes)),
         seed=seed,

@@ -22,7 +22,7 @@ def blocks_of(graph: GraphFacts) -> tuple[Block, ...]:
     the freeze gives two blocks. Neighbouring modules of one flag are drawn together where there
     would be more than forty.
     """
-    leaves = [layer for layer in graph.layers if layer.parameters and _is_leaf(layer, graph)]
+    leaves = graph.weighted_leaves()
     rows: list[tuple[str, bool, list[LayerFacts]]] = []
     for layer in leaves:
         name, trains = module_of(layer.name), layer.trainable is not False
@@ -78,8 +78,3 @@ def _block(name: str, trains: bool, members: Sequence[LayerFacts]) -> Block:
         parameters=sum(layer.parameters or 0 for layer in members),
         norms=sum(layer.class_name.rpartition(">")[2] in BATCH_NORM_CLASSES for layer in members),
     )
-
-
-def _is_leaf(layer: LayerFacts, graph: GraphFacts) -> bool:
-    inside = f"{layer.name}/"
-    return not any(other.name.startswith(inside) for other in graph.layers)

@@ -12,13 +12,18 @@ from typing import Any
 
 from segdoctor.core.model_facts import Call, GraphFacts, LayerFacts, Shape
 from segdoctor.measures.batch_norm_facts import batch_norms_from
+from segdoctor.measures.config_entries import (
+    Config,
+    layer_configs,
+    layer_name,
+    model_kind,
+    unwrapped,
+)
 from segdoctor.measures.graph_nodes import Node, Ref, nodes_of, refs_in
 from segdoctor.measures.keras_version import flavour_of
 from segdoctor.measures.layer_shapes import output_shape, shape_of_input
 
-__all__ = ["batch_norms_from", "graph_from_config", "layer_configs", "model_kind", "unwrapped"]
-
-Config = Mapping[str, Any]
+__all__ = ["batch_norms_from", "graph_from_config"]
 
 _ACTIVATION_LAYERS = {
     "ELU": "elu",
@@ -82,45 +87,6 @@ def graph_from_config(
         flavour=flavour or flavour_of(keras_version),
         name=name,
     )
-
-
-def unwrapped(config: Config | list[Any]) -> tuple[str, Config | list[Any]]:
-    """``(class name, inner configuration)`` of a model, wrapped in a class name or not."""
-    if isinstance(config, Mapping) and isinstance(config.get("class_name"), str):
-        inner = config.get("config")
-        return config["class_name"], inner if isinstance(inner, Mapping | list) else {}
-    if isinstance(config, list):
-        return "Sequential", config
-    if "input_layers" in config:
-        return "Functional", config
-    return ("Sequential" if "layers" in config else ""), config
-
-
-def model_kind(class_name: str, inner: Config | list[Any]) -> str:
-    """``"Functional"``, ``"Sequential"`` or ``"subclassed"``, by what the configuration holds."""
-    if isinstance(inner, list):
-        return "Sequential" if class_name == "Sequential" else "subclassed"
-    if not isinstance(inner.get("layers"), list):
-        return "subclassed"
-    if "input_layers" in inner and "output_layers" in inner:
-        return "Functional"
-    return "Sequential" if class_name == "Sequential" else "subclassed"
-
-
-def layer_configs(inner: Config | list[Any]) -> list[Config]:
-    """The configurations of a model's own layers, in order; what is no layer is left out."""
-    entries = inner if isinstance(inner, list) else inner.get("layers", [])
-    return [
-        entry
-        for entry in entries
-        if isinstance(entry, Mapping) and isinstance(entry.get("class_name"), str)
-    ]
-
-
-def layer_name(entry: Config) -> str:
-    inner = entry.get("config")
-    named = entry.get("name") or (inner.get("name") if isinstance(inner, Mapping) else None)
-    return str(named or entry["class_name"].lower())
 
 
 class _Walk:

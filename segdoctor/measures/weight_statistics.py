@@ -80,12 +80,11 @@ def statistics_of(values: Any, room: Any = None) -> Statistics:
         wide = room[: flat.size]
         np.copyto(wide, flat, casting="unsafe")
     mean = float(np.add.reduce(wide)) / wide.size
-    # einsum, not @: BLAS would start its threads for it.
-    square = float(np.einsum("i,i->", wide, wide))
+    square = float(np.dot(wide, wide))
     spread = square - wide.size * mean * mean
     if not spread > 1e-9 * square:
         wide = wide - mean
-        spread = float(np.einsum("i,i->", wide, wide))
+        spread = float(np.dot(wide, wide))
     return Statistics(count, not_finite, zeros, mean, spread, lowest, highest)
 
 

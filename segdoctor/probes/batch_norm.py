@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import BatchNormObserved, ModeFacts
 from segdoctor.core.model_facts import BatchNormFacts, GraphFacts
 from segdoctor.core.probe import NotExaminedError, Probe
+
+if TYPE_CHECKING:
+    from segdoctor.core.measured import BatchNormObserved, ModeFacts
 
 _OLD = {
     "keras<=2.1.2": "In the Keras of this run (2.1.2 or older) a frozen BatchNormalization still "

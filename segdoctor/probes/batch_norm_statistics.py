@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import BatchNormObserved, Declared
 from segdoctor.core.model_facts import BatchNormFacts, GraphFacts, LayerFacts, WeightFacts
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.measures.initial_distribution import constant_of, looks_initial
+
+if TYPE_CHECKING:
+    from segdoctor.core.measured import BatchNormObserved, Declared
 
 
 def at_default(fact: BatchNormFacts) -> bool:

@@ -120,7 +120,7 @@ def _trains(name: str, graph: GraphFacts) -> bool:
 
 def freeze_border(graph: GraphFacts) -> tuple[LayerFacts, LayerFacts] | None:
     """``(last frozen, first trainable)`` layer with weights, if one border divides the graph."""
-    weighted = [layer for layer in graph.layers if layer.parameters and _is_leaf(layer, graph)]
+    weighted = graph.weighted_leaves()
     flags = [layer.trainable is not False for layer in weighted]
     if all(flags) or not any(flags):
         return None
@@ -128,11 +128,6 @@ def freeze_border(graph: GraphFacts) -> tuple[LayerFacts, LayerFacts] | None:
     if border == 0 or not all(flags[border:]):
         return None
     return weighted[border - 1], weighted[border]
-
-
-def _is_leaf(layer: LayerFacts, graph: GraphFacts) -> bool:
-    inside = f"{layer.name}/"
-    return not any(other.name.startswith(inside) for other in graph.layers)
 
 
 def shared_module(one: str, other: str) -> str:

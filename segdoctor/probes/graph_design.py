@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.model_facts import GraphFacts
-from segdoctor.core.network_facts import ResizeConvention
 from segdoctor.core.probe import NotExaminedError, Probe
+
+if TYPE_CHECKING:
+    from segdoctor.core.network_facts import ResizeConvention
 
 # The first of the three atrous rates of a DeepLab pyramid × output stride.
 _PUBLISHED = 96

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
+from typing import TYPE_CHECKING
 
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, GradientFacts, HeadFacts, LabelFacts, LossAsRun
 from segdoctor.core.model_facts import GraphFacts
-from segdoctor.core.network_facts import CutOperation, PixelOrder, Untracked
 from segdoctor.core.probe import Probe
+
+if TYPE_CHECKING:
+    from segdoctor.core.measured import Declared, GradientFacts, HeadFacts, LabelFacts, LossAsRun
+    from segdoctor.core.network_facts import CutOperation, PixelOrder, Untracked
 
 _ON_PURPOSE = ("StopGradient", "PreventGradient")
 

@@ -52,11 +52,12 @@ def inspect_text(facts: ModelFacts, verbose: bool = False) -> RenderableType:
     for name, value in _header(facts):
         head.add_row(name, Text(value))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("layer", "class", "output"):
-        table.add_column(title, overflow="fold")
-    table.add_column("parameters", justify="right")
-    table.add_column("", overflow="fold")
     rows = list(_rows(facts.graph.layers, verbose))
+    for title in ("layer", "class"):
+        table.add_column(title, overflow="fold")
+    for title in ("layers", "output", "parameters"):
+        table.add_column(title, no_wrap=True, justify="left" if title == "output" else "right")
+    table.add_column("", overflow="fold")
     for row in rows if verbose or len(rows) <= _ROWS else [*rows[:_SHOWN], *rows[-5:]]:
         table.add_row(*(Text(cell) for cell in row))
     parts: list[RenderableType] = [head, Text(""), table]
@@ -156,6 +157,7 @@ def _rows(layers: tuple[LayerFacts, ...], verbose: bool) -> Iterable[tuple[str, 
             yield (
                 clean(layer.name),
                 clean(layer.class_name, 60),
+                "",
                 _shape(layer.output_shape),
                 f"{layer.parameters:,}" if layer.parameters else "",
                 _remarks(layer),
@@ -163,14 +165,16 @@ def _rows(layers: tuple[LayerFacts, ...], verbose: bool) -> Iterable[tuple[str, 
         return
     for (name, _), found in groupby(layers, key=lambda layer: (_block(layer.name), _state(layer))):
         block = list(found)
-        if len(block) == 1:
-            yield from _rows((block[0],), True)
-            continue
-        classes = dict.fromkeys(layer.class_name for layer in block if layer.parameters)
-        count = sum(layer.parameters or 0 for layer in block if not _is_model(layer))
+        sizes: dict[str, int] = {}
+        for layer in block:
+            if layer.parameters and not _is_model(layer):
+                sizes[layer.class_name] = sizes.get(layer.class_name, 0) + layer.parameters
+        largest = max(sizes, key=lambda name: sizes[name], default=block[-1].class_name)
+        count = sum(sizes.values())
         yield (
-            f"{clean(name)}… ({len(block)} layers)",
-            clean(", ".join(classes) or block[-1].class_name, 80),
+            clean(name if len(block) > 1 else block[0].name),
+            clean(largest, 60) + (", …" if len(sizes) > 1 else ""),
+            str(len(block)) if len(block) > 1 else "",
             _shape(block[-1].output_shape),
             f"{count:,}" if count else "",
             _state(block[0]),

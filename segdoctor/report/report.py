@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segdoctor.core.engine import Outcome
 from segdoctor.core.finding import Finding
-from segdoctor.core.trial_facts import Picture, TrialRun
+
+if TYPE_CHECKING:
+    from segdoctor.core.trial_facts import Picture, TrialRun
 
 SCHEMA_VERSION = "1"
 EXAMINED = ("check", "run")

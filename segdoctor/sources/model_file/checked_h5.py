@@ -149,9 +149,13 @@ class CheckedH5:
         try:
             key = name.encode("utf-8", "surrogateescape")
             links = group.id.links
-            if not links.exists(key):
+            try:
+                kind = links.get_info(key).type
+            except (KeyError, RuntimeError):
+                if links.exists(key):
+                    raise
                 return None
-            if links.get_info(key).type != h5py.h5l.TYPE_HARD:
+            if kind != h5py.h5l.TYPE_HARD:
                 raise self.refuse(f"a link at {path} to a place outside of it")
             found = h5py.h5o.open(group.id, key)
         except (OSError, RuntimeError, KeyError, UnicodeError, ValueError) as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
-from segdoctor.measures.graph_config import unwrapped
+import h5py
+import numpy as np
+
+from segdoctor.measures.config_entries import unwrapped
 from segdoctor.measures.weight_statistics import blocks_of, total_of
 from segdoctor.sources.model_file.bounded_json import JsonRefusedError, parse_json
 from segdoctor.sources.model_file.checked_h5 import (
@@ -17,18 +21,18 @@ from segdoctor.sources.model_file.checked_h5 import (
     weights_file,
 )
 from segdoctor.sources.model_file.errors import ModelFileError
-from segdoctor.sources.model_file.opened import StoredWeight
 from segdoctor.sources.model_file.recognise import FileKind
+from segdoctor.sources.model_file.stored_weight import StoredWeight
 from segdoctor.sources.model_file.stored_weights import weights_in_h5, weights_in_tree
 
 Message = dict[str, Any]
-_THREADS = 2
+_LIBRARIES = {"numpy": np.__version__, "h5py": h5py.__version__}
 _EXPORT = "save it from Keras with model.save('model.keras')"
 
 
 def contents(path: Path, kind: FileKind) -> Iterator[Message]:
-    """``{"config", "training", "version"}`` (texts or None), then ``{"weights", "last"}``: for
-    each array its layer, variable, place, shape, dtype and statistics."""
+    """First ``{"config", "training", "version", "read_with"}``, texts or None; then ``{"weights",
+    "last"}``: for each array its layer, variable, place, shape, dtype and statistics."""
     try:
         yield from _of_h5(path) if kind == "h5" else _of_keras(path)
     except JsonRefusedError as error:
@@ -45,16 +49,18 @@ def _of_h5(path: Path) -> Iterator[Message]:
             "config": text,
             "training": file.text("/", "training_config"),
             "version": file.text("/", "keras_version") or file.text(root, "keras_version"),
+            "read_with": _LIBRARIES,
         }
-        stored = weights_in_h5(file, root, inner) or weights_in_tree(file, inner)
-        if text is None and not stored and not file.name_list(root, "layer_names"):
+        rows = _rows(file, weights_in_h5(file, root, inner))
+        rows = rows or _rows(file, weights_in_tree(file, inner))
+        if text is None and not rows and not file.name_list(root, "layer_names"):
             held = ", ".join(file.names("/")[:5]) or "none"
             raise ModelFileError(
                 path,
                 f"an HDF5 file without model_config and without Keras weights, members {held}",
                 _EXPORT,
             )
-        yield {"weights": _rows(file, stored), "last": True}
+        yield {"weights": rows, "last": True}
 
 
 def _of_keras(path: Path) -> Iterator[Message]:
@@ -70,10 +76,10 @@ def _of_keras(path: Path) -> Iterator[Message]:
         "config": text.decode("utf-8", "replace"),
         "training": None,
         "version": version if isinstance(version, str) else None,
+        "read_with": _LIBRARIES,
     }
     with weights_file(path, "keras") as file:
-        stored = [] if file is None else weights_in_tree(file, inner)
-        rows = [] if file is None else _rows(file, stored)
+        rows = [] if file is None else _rows(file, weights_in_tree(file, inner))
     yield {"weights": rows, "last": True}
 
 
@@ -83,20 +89,42 @@ def _model(path: Path, config: Any) -> Any:
     return unwrapped(config)[1]
 
 
-def _rows(file: CheckedH5, stored: list[StoredWeight]) -> list[list[Any]]:
-    """A row for each array. The reading and the arithmetic release Python's lock, so two threads
-    share them: the process that waits has little left to do by now."""
-    arrays = [(weight, file.array(weight.path)) for weight in stored]
-    rows: list[list[Any]] = [[]] * len(arrays)
-    left = iter(enumerate(arrays))
+def _rows(file: CheckedH5, stored: Iterable[StoredWeight]) -> list[list[Any]]:
+    """A row for each array, in order.
 
-    def work(_: int) -> None:
+    A second thread reads and counts what the first has looked up; when all is looked up, both do.
+    Reading and arithmetic release Python's lock, and the process that waits has little left to do.
+    """
+    rows: list[list[Any]] = []
+    found: SimpleQueue[tuple[int, StoredWeight, StoredArray] | None] = SimpleQueue()
+    failed: list[Exception] = []
+
+    def work() -> None:
         room = room_for_pieces()
-        for index, (weight, array) in left:
+        while (item := found.get()) is not None and not failed:
+            index, weight, array = item
             rows[index] = _row(weight, array, room)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(work, range(_THREADS)))
+    def guarded(part: Callable[[], None]) -> None:
+        try:
+            part()
+        except Exception as error:  # noqa: BLE001 - of either thread: raised below
+            failed.append(error)
+
+    def look_up() -> None:
+        for index, weight in enumerate(stored):
+            rows.append([])
+            found.put((index, weight, file.array(weight.path)))
+
+    second = Thread(target=guarded, args=(work,))
+    second.start()
+    guarded(look_up)
+    for _ in range(2):
+        found.put(None)
+    guarded(work)
+    second.join()
+    if failed:
+        raise failed[0]
     return rows
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.model_facts import WeightFacts
-from segdoctor.sources.model_file.opened import StoredWeight
+from segdoctor.sources.model_file.stored_weight import StoredWeight
 
 Pair = tuple[Any, StoredWeight]
 _ALIASES = {"depthwise_kernel": "kernel"}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from segdoctor.measures.words import words
-from segdoctor.sources.model_file.known_lambda import lambda_replacement
 
 KNOWN_CLASSES = {
     "BilinearUpsampling": "Resize(bilinear, align_corners=True)",
@@ -34,6 +33,8 @@ def known_lambda(settings: Mapping[str, Any]) -> str | None:
     function = settings.get("function")
     if isinstance(function, str) and settings.get("function_type") != "lambda":
         return NAMED_LAMBDAS.get(function)
+    from segdoctor.sources.model_file.known_lambda import lambda_replacement  # the rare case
+
     known = lambda_replacement(settings)
     return None if known is None else known.words
 

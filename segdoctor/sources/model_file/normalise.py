@@ -12,7 +12,7 @@ from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.measures import stock_names as stock
-from segdoctor.measures.graph_config import layer_configs, layer_name, model_kind, unwrapped
+from segdoctor.measures.config_entries import layer_configs, layer_name, model_kind, unwrapped
 from segdoctor.measures.layer_shapes import shape_of_input
 from segdoctor.measures.words import words
 from segdoctor.sources.model_file.known_code import KNOWN_OPERATIONS, NAMED_LAMBDAS

@@ -10,16 +10,7 @@ from typing import Any
 
 from segdoctor.core.model_facts import ModelFacts
 from segdoctor.sources.model_file.recognise import FileKind
-
-
-@dataclass(frozen=True, slots=True)
-class StoredWeight:
-    """One stored array. ``layer`` is the layer's full path, ``name`` that of the variable,
-    ``path`` where it lies in the file."""
-
-    layer: str
-    name: str
-    path: str
+from segdoctor.sources.model_file.stored_weight import StoredWeight
 
 
 @dataclass(frozen=True, slots=True)

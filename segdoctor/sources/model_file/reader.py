@@ -11,13 +11,14 @@ from typing import Any
 from segdoctor.core.clean import clean
 from segdoctor.core.model_facts import GraphFacts, LayerFacts, ModelFacts, WeightFacts
 from segdoctor.measures.compile_config import compile_facts
-from segdoctor.measures.graph_config import batch_norms_from, graph_from_config, unwrapped
+from segdoctor.measures.config_entries import unwrapped
+from segdoctor.measures.graph_config import batch_norms_from, graph_from_config
 from segdoctor.sources.model_file.ahead import begun
 from segdoctor.sources.model_file.bounded_json import JsonRefusedError, parse_json
 from segdoctor.sources.model_file.errors import ModelFileError
 from segdoctor.sources.model_file.in_child import Message
-from segdoctor.sources.model_file.known_lambda import with_known_lambdas
-from segdoctor.sources.model_file.opened import OpenedModel, StoredWeight
+from segdoctor.sources.model_file.opened import OpenedModel
+from segdoctor.sources.model_file.stored_weight import StoredWeight
 from segdoctor.sources.model_file.vet import vet
 
 _MAX_LAYERS = 20_000
@@ -52,7 +53,7 @@ def open_model_file(path: str | Path, meanwhile: Callable[[], object] | None = N
         compiled = _compiled(config, texts["training"])
         version = texts["version"]
         vetted = vet(config, compiled)  # while the child reads the weights
-        graph = graph_from_config(with_known_lambdas(config or {}), version)
+        graph = graph_from_config(_without_known_lambdas(texts["config"], config or {}), version)
         if len(graph.layers) > _MAX_LAYERS:
             raise ModelFileError(path, f"{len(graph.layers)} layers (at most {_MAX_LAYERS})")
         stored, weights = _weights(next(messages))
@@ -71,8 +72,17 @@ def open_model_file(path: str | Path, meanwhile: Callable[[], object] | None = N
         code=vetted.code,
         not_loadable=vetted.not_at_hand,
         notes=(*_notes(config, graph, weights), *vetted.notes),
+        read_with=texts["read_with"],
     )
     return OpenedModel(facts, config, compiled, stored, kind)
+
+
+def _without_known_lambdas(text: str | None, config: Any) -> Any:
+    if text is None or "Lambda" not in text:
+        return config
+    from segdoctor.sources.model_file.known_lambda import with_known_lambdas  # the rare case
+
+    return with_known_lambdas(config)
 
 
 def _compiled(config: Any, training: str | None) -> Any:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from segdoctor.measures.graph_config import layer_configs, layer_name, model_kind
+from segdoctor.measures.config_entries import layer_configs, layer_name, model_kind
 from segdoctor.sources.model_file.checked_h5 import CheckedH5
-from segdoctor.sources.model_file.opened import StoredWeight
+from segdoctor.sources.model_file.stored_weight import StoredWeight
 from segdoctor.sources.model_file.variable_names import canonical_name, variable_names
 
 _MAX_DEPTH = 50
@@ -17,14 +17,14 @@ _MAX_WEIGHTS = 200_000
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies", "_layers")
 
 
-def weights_in_h5(file: CheckedH5, root: str, config: Any) -> list[StoredWeight]:
+def weights_in_h5(file: CheckedH5, root: str, config: Any) -> Iterator[StoredWeight]:
     """The weights of an HDF5 file that lists them by layer (``layer_names``, ``weight_names``).
 
     Those of a nested model lie in one group; the name of each (``block/conv/kernel:0``) says which
     layer it belongs to. A name that no inner layer has keeps its place: ``outer/name``.
     """
     nested = _nested_paths(config)
-    found = []
+    found = 0
     for layer in file.name_list(root, "layer_names"):
         group = f"{root}/{layer}"
         names = file.name_list(group, "weight_names")
@@ -32,10 +32,10 @@ def weights_in_h5(file: CheckedH5, root: str, config: Any) -> list[StoredWeight]
         for name, (owner, variable) in zip(names, owners, strict=True):
             if owners.count((owner, variable)) > 1:  # a composite layer: query/kernel, key/kernel
                 variable = "/".join([*name.split("/")[:-1], variable])
-            found.append(StoredWeight(owner, variable, f"{group}/{name}"))
-        if len(found) > _MAX_WEIGHTS:
+            yield StoredWeight(owner, variable, f"{group}/{name}")
+        found += len(names)
+        if found > _MAX_WEIGHTS:
             raise file.refuse(f"more than {_MAX_WEIGHTS} weights")
-    return found
 
 
 def _owner(layer: str, name: str, inner: Mapping[str, str]) -> tuple[str, str]:
