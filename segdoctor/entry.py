@@ -13,13 +13,18 @@ from contextlib import suppress
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    if sys.argv[1:2] == ["inspect"]:
-        files = [word for word in sys.argv[2:] if os.path.isfile(word)]
-        if len(files) == 1:
-            _begin(files[0])
+    files = [word for word in sys.argv[2:] if os.path.isfile(word)]
+    alone = sys.argv[1:2] == ["inspect"] and len(files) == 1
+    if alone:
+        _begin(files[0])
     from segdoctor.cli import main as command_line
 
-    return command_line()
+    status = command_line()
+    if alone:  # nothing is left to be tidied up, and tidying up takes a while
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _begin(path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -66,8 +67,12 @@ def _slow_imports() -> None:
         "report.screen",
     ):
         importlib.import_module(f"segdoctor.{name}")
-    importlib.import_module("rich.console")
-    importlib.import_module("rich.table")
+    from rich.console import Console
+    from rich.table import Table
+
+    warm = Table("")
+    warm.add_row("", "")
+    Console(file=io.StringIO()).print(warm)  # rich fills its tables of styles on its first one
 
 
 def without_architecture(facts: ModelFacts) -> dict[str, object]:

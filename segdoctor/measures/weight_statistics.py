@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-_BLOCK = 1 << 17  # elements: two threads get in each other's way with less
+_BLOCK = 1 << 17  # elements: what stays in the processor's cache
+_ROW = 512
+_ONES = np.ones(_ROW, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ def statistics_of(values: Any, room: Any = None) -> Statistics:
             return Statistics(count, not_finite)
         lowest, highest = float(flat.min()), float(flat.max())
     zeros = int(np.count_nonzero(flat == 0)) if lowest <= 0 <= highest else 0
+    quick = _in_single(flat, max(-lowest, highest)) if flat.dtype == np.float32 else None
+    if quick is not None:
+        return Statistics(count, not_finite, zeros, *quick, lowest, highest)
     if room is None or room.size < flat.size:
         wide = flat.astype(np.float64, copy=False)
     else:
@@ -86,6 +91,19 @@ def statistics_of(values: Any, room: Any = None) -> Statistics:
         wide = wide - mean
         spread = float(np.dot(wide, wide))
     return Statistics(count, not_finite, zeros, mean, spread, lowest, highest)
+
+
+def _in_single(flat: Any, largest: float) -> tuple[float, float] | None:
+    """``(mean, spread)`` of float32 numbers, summed in rows of 512 in single precision: half the
+    time, and eight digits. None where that would not be exact enough."""
+    vecdot = getattr(np, "vecdot", None)  # NumPy 2.1 and later
+    if vecdot is None or flat.size < _BLOCK or flat.size % _ROW or not 1e-15 < largest < 1e15:
+        return None
+    rows = flat.reshape(-1, _ROW)
+    mean = float(np.add.reduce(rows @ _ONES, dtype=np.float64)) / flat.size
+    square = float(np.add.reduce(vecdot(rows, rows), dtype=np.float64))
+    spread = square - flat.size * mean * mean
+    return (mean, spread) if spread > 0.1 * square else None
 
 
 def total_of(blocks: Iterable[Any]) -> Statistics:

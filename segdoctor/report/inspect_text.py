@@ -26,6 +26,7 @@ __all__ = ["facts_to_plain", "inspect_text"]
 _ROWS = 60  # layers beyond which blocks are told in one row each
 _SHOWN = 40  # rows of blocks that are shown
 _CODE = 8
+_TITLES = ("layer", "class", "layers", "output", "parameters", "")
 _FLAVOURS = {
     "keras3": "Keras 3",
     "tf_keras": "tf.keras 2",
@@ -53,13 +54,19 @@ def inspect_text(facts: ModelFacts, verbose: bool = False) -> RenderableType:
         head.add_row(name, Text(value))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     rows = list(_rows(facts.graph.layers, verbose))
-    for title in ("layer", "class"):
-        table.add_column(title, overflow="fold")
-    for title in ("layers", "output", "parameters"):
-        table.add_column(title, no_wrap=True, justify="left" if title == "output" else "right")
-    table.add_column("", overflow="fold")
-    for row in rows if verbose or len(rows) <= _ROWS else [*rows[:_SHOWN], *rows[-5:]]:
-        table.add_row(*(Text(cell) for cell in row))
+    shown = rows if verbose or len(rows) <= _ROWS else [*rows[:_SHOWN], *rows[-5:]]
+    used = [place for place in range(len(_TITLES)) if any(row[place] for row in shown)]
+    for place in used:
+        title = _TITLES[place]
+        right = title in ("layers", "parameters")
+        table.add_column(
+            title,
+            overflow="fold",
+            no_wrap=right or title == "output",
+            justify="right" if right else "left",
+        )
+    for row in shown:
+        table.add_row(*(Text(row[place]) for place in used))
     parts: list[RenderableType] = [head, Text(""), table]
     if not verbose and len(rows) > _ROWS:
         parts.append(Text(f"{len(rows) - _SHOWN - 5} rows left out; --verbose shows them", "dim"))

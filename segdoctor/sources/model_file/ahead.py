@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ def _begin(path: Path) -> Reading:
     def work() -> Any:
         from segdoctor.sources.model_file.contents import contents  # HDF5, in the child alone
 
-        sys.setswitchinterval(5e-4)  # its threads hold Python's lock for moments only
         return contents(path, kind)
 
     messages = messages_from_child(work, path, path.stat().st_size)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 import h5py
@@ -21,11 +21,11 @@ from segdoctor.sources.model_file.checked_h5 import (
     weights_file,
 )
 from segdoctor.sources.model_file.errors import ModelFileError
+from segdoctor.sources.model_file.in_child import Message, messages_from_child
 from segdoctor.sources.model_file.recognise import FileKind
 from segdoctor.sources.model_file.stored_weight import StoredWeight
 from segdoctor.sources.model_file.stored_weights import weights_in_h5, weights_in_tree
 
-Message = dict[str, Any]
 _LIBRARIES = {"numpy": np.__version__, "h5py": h5py.__version__}
 _EXPORT = "save it from Keras with model.save('model.keras')"
 
@@ -33,26 +33,22 @@ _EXPORT = "save it from Keras with model.save('model.keras')"
 def contents(path: Path, kind: FileKind) -> Iterator[Message]:
     """First ``{"config", "training", "version", "read_with"}``, texts or None; then ``{"weights",
     "last"}``: for each array its layer, variable, place, shape, dtype and statistics."""
-    try:
-        yield from _of_h5(path) if kind == "h5" else _of_keras(path)
-    except JsonRefusedError as error:
-        raise ModelFileError(path, f"a model configuration of {error}", "save it again") from None
+    return _of_h5(path) if kind == "h5" else _of_keras(path)
 
 
 def _of_h5(path: Path) -> Iterator[Message]:
     with weights_file(path, "h5") as file:
         assert file is not None  # an HDF5 file is its own weights
-        root = "/model_weights" if file.is_group("/model_weights") else "/"
+        root = _root(file)
         text = file.text("/", "model_config")
-        inner = None if text is None else _model(path, parse_json(text))
         yield {
             "config": text,
             "training": file.text("/", "training_config"),
             "version": file.text("/", "keras_version") or file.text(root, "keras_version"),
             "read_with": _LIBRARIES,
         }
-        rows = _rows(file, weights_in_h5(file, root, inner))
-        rows = rows or _rows(file, weights_in_tree(file, inner))
+        nested = text is not None and text.count('"layers"') > 1
+        rows = _rows(path, "h5", _layers_of(text) if nested else None)
         if text is None and not rows and not file.name_list(root, "layer_names"):
             held = ", ".join(file.names("/")[:5]) or "none"
             raise ModelFileError(
@@ -69,8 +65,11 @@ def _of_keras(path: Path) -> Iterator[Message]:
     with open_keras_zip(path) as archive:
         text = read_member(archive, path, "config.json")
         described = "metadata.json" in archive.namelist()
-        metadata = parse_json(read_member(archive, path, "metadata.json")) if described else {}
-    inner = _model(path, parse_json(text))
+        about = read_member(archive, path, "metadata.json") if described else b"{}"
+    try:
+        metadata = parse_json(about)
+    except JsonRefusedError as error:
+        raise ModelFileError(path, f"metadata of {error}", "save it again") from None
     version = metadata.get("keras_version") if isinstance(metadata, Mapping) else None
     yield {
         "config": text.decode("utf-8", "replace"),
@@ -78,54 +77,55 @@ def _of_keras(path: Path) -> Iterator[Message]:
         "version": version if isinstance(version, str) else None,
         "read_with": _LIBRARIES,
     }
-    with weights_file(path, "keras") as file:
-        rows = [] if file is None else _rows(file, weights_in_tree(file, inner))
-    yield {"weights": rows, "last": True}
+    yield {"weights": _rows(path, "keras", _layers_of(text)), "last": True}
 
 
-def _model(path: Path, config: Any) -> Any:
-    if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
-        raise ModelFileError(path, "a model configuration without a class name", "save it again")
-    return unwrapped(config)[1]
+def _root(file: CheckedH5) -> str:
+    return "/model_weights" if file.is_group("/model_weights") else "/"
 
 
-def _rows(file: CheckedH5, stored: Iterable[StoredWeight]) -> list[list[Any]]:
-    """A row for each array, in order.
+def _layers_of(text: str | bytes | None) -> Any:
+    """The inner configuration; what is wrong with it is told by the process that waits."""
+    try:
+        config = parse_json(text or "{}")
+    except JsonRefusedError:
+        return None
+    return unwrapped(config)[1] if isinstance(config, Mapping) else None
 
-    A second thread reads and counts what the first has looked up; when all is looked up, both do.
-    Reading and arithmetic release Python's lock, and the process that waits has little left to do.
+
+def _rows(path: Path, kind: FileKind, inner: Any) -> list[list[Any]]:
+    """A row for each array, in the file's order.
+
+    Another process reads every second layer: looking up and counting many small arrays keeps
+    Python busy, and two threads would wait for each other (two took longer than one).
     """
-    rows: list[list[Any]] = []
-    found: SimpleQueue[tuple[int, StoredWeight, StoredArray] | None] = SimpleQueue()
-    failed: list[Exception] = []
 
-    def work() -> None:
+    def second() -> Iterator[Message]:
+        yield {"groups": _groups(path, kind, inner, slice(1, None, 2)), "last": True}
+
+    other = messages_from_child(second, path, path.stat().st_size)
+    with closing(other):
+        next(other)
+        mine = _groups(path, kind, inner, slice(0, None, 2))
+        theirs: list[list[list[Any]]] = next(other)["groups"]
+        nothing: list[list[Any]] = []
+        pairs = zip_longest(mine, theirs, fillvalue=nothing)
+        return [row for pair in pairs for group in pair for row in group]
+
+
+def _groups(path: Path, kind: FileKind, inner: Any, part: slice) -> list[list[list[Any]]]:
+    """The rows of the layers in ``part``."""
+    with weights_file(path, kind) as file:
+        if file is None:
+            return []
+        root = _root(file)
+        groups: Iterable[list[StoredWeight]]
+        if kind == "h5" and file.name_list(root, "layer_names"):
+            groups = weights_in_h5(file, root, inner, part)
+        else:
+            groups = [[weight] for weight in weights_in_tree(file, inner)[part]]
         room = room_for_pieces()
-        while (item := found.get()) is not None and not failed:
-            index, weight, array = item
-            rows[index] = _row(weight, array, room)
-
-    def guarded(part: Callable[[], None]) -> None:
-        try:
-            part()
-        except Exception as error:  # noqa: BLE001 - of either thread: raised below
-            failed.append(error)
-
-    def look_up() -> None:
-        for index, weight in enumerate(stored):
-            rows.append([])
-            found.put((index, weight, file.array(weight.path)))
-
-    second = Thread(target=guarded, args=(work,))
-    second.start()
-    guarded(look_up)
-    for _ in range(2):
-        found.put(None)
-    guarded(work)
-    second.join()
-    if failed:
-        raise failed[0]
-    return rows
+        return [[_row(item, file.array(item.path), room) for item in group] for group in groups]
 
 
 def _row(weight: StoredWeight, array: StoredArray, room: Any) -> list[Any]:

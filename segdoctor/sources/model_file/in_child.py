@@ -21,6 +21,7 @@ from segdoctor.sources.model_file.errors import ModelFileError
 Message = dict[str, Any]
 
 _MEMORY = 600 << 20  # bytes that the child may take in addition
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _SECONDS = 1.2  # of processor time, and one more for each
 _BYTES_A_SECOND = 5e6
 
@@ -108,9 +109,11 @@ def _guarded(work: Callable[[], Iterable[Message]]) -> Iterator[Message]:
 
 
 def _limit(seconds: float) -> None:
+    import ctypes
     import faulthandler
     import resource
 
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     faulthandler.disable()  # a crash here is told by the parent, in one line
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPROF):

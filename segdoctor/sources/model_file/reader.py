@@ -49,7 +49,7 @@ def open_model_file(path: str | Path, meanwhile: Callable[[], object] | None = N
         if meanwhile is not None:
             meanwhile()
         texts = next(messages)
-        config = None if texts["config"] is None else parse_json(texts["config"])
+        config = _configuration(path, texts["config"])
         compiled = _compiled(config, texts["training"])
         version = texts["version"]
         vetted = vet(config, compiled)  # while the child reads the weights
@@ -75,6 +75,19 @@ def open_model_file(path: str | Path, meanwhile: Callable[[], object] | None = N
         read_with=texts["read_with"],
     )
     return OpenedModel(facts, config, compiled, stored, kind)
+
+
+def _configuration(path: Path, text: str | None) -> Any:
+    """The configuration, checked for what every reader of it relies on; None for weights alone."""
+    if text is None:
+        return None
+    try:
+        config = parse_json(text)
+    except JsonRefusedError as error:
+        raise ModelFileError(path, f"a model configuration of {error}", "save it again") from None
+    if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
+        raise ModelFileError(path, "a model configuration without a class name", "save it again")
+    return config
 
 
 def _without_known_lambdas(text: str | None, config: Any) -> Any:

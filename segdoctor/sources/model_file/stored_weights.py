@@ -17,25 +17,30 @@ _MAX_WEIGHTS = 200_000
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies", "_layers")
 
 
-def weights_in_h5(file: CheckedH5, root: str, config: Any) -> Iterator[StoredWeight]:
-    """The weights of an HDF5 file that lists them by layer (``layer_names``, ``weight_names``).
+def weights_in_h5(
+    file: CheckedH5, root: str, config: Any, part: slice
+) -> Iterator[list[StoredWeight]]:
+    """The weights of an HDF5 file that lists them by layer (``layer_names``, ``weight_names``), of
+    each layer in ``part`` of that list.
 
     Those of a nested model lie in one group; the name of each (``block/conv/kernel:0``) says which
     layer it belongs to. A name that no inner layer has keeps its place: ``outer/name``.
     """
     nested = _nested_paths(config)
-    found = 0
-    for layer in file.name_list(root, "layer_names"):
+    count = 0
+    for layer in file.name_list(root, "layer_names")[part]:
         group = f"{root}/{layer}"
         names = file.name_list(group, "weight_names")
         owners = [_owner(layer, name, nested.get(layer, {})) for name in names]
+        found = []
         for name, (owner, variable) in zip(names, owners, strict=True):
             if owners.count((owner, variable)) > 1:  # a composite layer: query/kernel, key/kernel
                 variable = "/".join([*name.split("/")[:-1], variable])
-            yield StoredWeight(owner, variable, f"{group}/{name}")
-        found += len(names)
-        if found > _MAX_WEIGHTS:
+            found.append(StoredWeight(owner, variable, f"{group}/{name}"))
+        count += len(found)
+        if count > _MAX_WEIGHTS:
             raise file.refuse(f"more than {_MAX_WEIGHTS} weights")
+        yield found
 
 
 def _owner(layer: str, name: str, inner: Mapping[str, str]) -> tuple[str, str]:
