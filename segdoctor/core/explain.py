@@ -40,6 +40,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "LOSS003": ("GRAD001",),
     "GRAD007": ("GRAD001", "MDL003"),
     "BN010": ("GRAD007", "MDL003"),
+    "OPT009": ("GRAD007",),
     "DATA007": ("BN005",),
     "DATA008": ("BN005", "DATA007", "DATA010"),
     "DATA009": ("BN005",),
@@ -48,6 +49,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "BN004": ("BN003", "BN005"),
     "BN005": ("BN003",),
     "BN003": ("TRIAL002",),
+    "GRAD006": ("GRAD002", "GRAD003"),  # what comes back through a flat end tells nothing
     "OPT001": ("OPT003", "OPT007", "HIST001"),
     "OPT002": ("GRAD003", "GRAD004"),
     **dict.fromkeys(_PART_LEADERS, ("TRIAL001", "TRIAL003")),

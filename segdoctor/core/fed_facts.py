@@ -15,7 +15,8 @@ class FedFacts:
     The parts are those of :class:`~segdoctor.core.data_facts.ScanFacts`; in the place of a path
     stands ``example 7``. Statistics of pixels are brought to 0 … 255 by the range of all examples.
     ``not_finite`` names the examples whose image holds NaN or Inf, ``repeated`` groups those whose
-    images are equal (of arrays alone: a stream may well hand out an example again).
+    images are equal (of arrays alone: a stream may well hand out an example again). ``classes``:
+    id → its pixels on a coarse grid, over the examples whose labels are whole ids.
     """
 
     examples: int
@@ -23,6 +24,7 @@ class FedFacts:
     alignment: AlignmentFacts | None = None
     not_finite: tuple[str, ...] = ()
     repeated: tuple[tuple[str, ...], ...] = ()
+    classes: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,20 @@ class UpdateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class StepEffect:
+    """What the optimizer's real step does to the loss of its own batch, per step.
+
+    ``promised``: the fall that the gradient promises (gradient · step), over the loss before.
+    ``before`` and ``after``: the loss around the step; measured only where more is promised than
+    a loss can give, or the step is large beside the weights (else None).
+    """
+
+    promised: float
+    before: float | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InputRange:
     """How well the first BN's moving statistics describe the same images in several ranges.
 

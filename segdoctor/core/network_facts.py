@@ -28,6 +28,14 @@ class ActivationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageMover:
+    """A layer that moves the image at random in the training call, and no label with it."""
+
+    layer: str
+    class_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class BlockFlow:
     """The end of one block (a merge, a model within the model) in the training call: root mean
     squares of what it gives and of the loss's gradient there (None: no path, or no number)."""
@@ -63,8 +71,9 @@ class OutputGradientFacts:
 
     ``by_class``: class → its share of the summed ``|gradient|``; ``pixels``: class → its share of
     the valid pixels; ``void``: share of void. ``wrong``: share of the valid pixels whose arg max
-    is not the label; ``wrong_without``: of those, the share whose gradient is (nearly) zero;
-    ``saturated``: of the valid pixels, the share whose probability is at 0 or 1.
+    is not the label; ``wrong_without``: of those, the share whose gradient is (nearly) zero, or is
+    stopped by the flat end of the sigmoid or softmax; ``saturated``: of the valid pixels, the
+    share whose probability is at 0 or 1 or at such a flat end.
     """
 
     by_class: Mapping[int, float] = field(default_factory=dict)

@@ -11,7 +11,8 @@ class ScheduleFacts:
 
     ``by`` says who sets it: ``"optimizer"``, ``"LearningRateScheduler"`` or
     ``"ReduceLROnPlateau"``; ``name`` is the schedule's. ``steps`` and ``rates`` are sample points,
-    in order; the last one is the end of the plan.
+    in order; the last one is the end of the plan. ``improving``: of a plateau's, whether the curve
+    still got better before the rate was cut for the last time.
     """
 
     name: str
@@ -19,6 +20,7 @@ class ScheduleFacts:
     planned: int
     steps: tuple[int, ...]
     rates: tuple[float, ...]
+    improving: bool = True
 
     @property
     def peak(self) -> float:

@@ -57,6 +57,8 @@ def prepare(
         ignore_label=void,
         ignore_declared_by=by,
         source=batch.source if batch else "none",
+        batch_size=declared.batch_size
+        or (len(batch.x) if batch and batch.source == "dataset" else None),
         encoding_declared=batch.declared_encoding if batch else False,
         range_declared=batch.declared_range if batch else False,
         loss_stand_in=loss is None,

@@ -187,4 +187,14 @@ def compile_facts(settled: Settled) -> CompileFacts | None:
         ignore_class=config.get("ignore_class"),
         optimizer=None if settled.optimizer is None else type(settled.optimizer).__name__,
         learning_rate=None if settled.optimizer is None else rate_of(settled.optimizer),
+        optimizer_config=_plain_settings(settled.optimizer),
     )
+
+
+def _plain_settings(optimizer: Any) -> dict[str, object]:
+    """The numbers and flags of an optimizer's config; {} where it has none."""
+    try:
+        config = optimizer.get_config()
+    except Exception:  # noqa: BLE001 - the boundary: an optimizer of the user's own
+        return {}
+    return {k: v for k, v in config.items() if isinstance(v, int | float | str)}

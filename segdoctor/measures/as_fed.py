@@ -3,7 +3,7 @@ together."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ FEWEST_PX = GRID // 4
 """Side below which an outline has too few pixels of its own to tell whose it is: each would count
 many times on the grid, and chance would look like proof."""
 _LARGEST = 1 << 15  # beyond which values are no ids
+_MOST_CLASSES = 256  # of more values, they are no ids either
 
 Array = NDArray[Any]
 
@@ -81,7 +82,17 @@ def fed_facts(examples: list[FedExample], *, whole: bool) -> FedFacts:
         alignment=alignment(pairs, len(pairs)),
         not_finite=tuple(n for n, e in zip(names, examples, strict=True) if not e.finite),
         repeated=tuple(tuple(group) for group in alike.values() if whole and len(group) > 1),
+        classes=_classes(examples),
     )
+
+
+def _classes(examples: list[FedExample]) -> dict[int, int]:
+    counts: Counter[int] = Counter()
+    for example in examples:
+        if example.ids is not None:
+            values, pixels = np.unique(example.ids, return_counts=True)
+            counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
+    return dict(counts) if len(counts) <= _MOST_CLASSES else {}
 
 
 def fine_ids(y: Array) -> NDArray[np.int32] | None:

@@ -186,6 +186,24 @@ def replayed_rate(
     return rates
 
 
+def still_improving(values: Sequence[float], rates: Sequence[float], direction: str) -> bool:
+    """Whether a curve still got better before its learning rate was cut for the first time.
+
+    It did where the trend before the cut, had it gone on to the end, promised more than the noise
+    and more than half of what had been gained by then.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    whole = next((i for i, rate in enumerate(rates) if rate < rates[0]), len(rates))
+    before = y[max(whole // 2, 0) : max(whole, 4)]
+    before = before[np.isfinite(before)]
+    shape = shape_of(values)
+    if shape is None or len(before) < 2:
+        return True
+    promised = _slope(before) * (len(y) - whole) * (1.0 if direction == "max" else -1.0)
+    gained = abs(float(np.median(before)) - float(y[0]))
+    return bool(promised > max(shape.noise, 0.5 * gained))
+
+
 def entropy(counts: Sequence[float]) -> float:
     """Entropy of the class frequencies in nats: the cross-entropy of a net that knows only them."""
     share = np.asarray(counts, dtype=np.float64)

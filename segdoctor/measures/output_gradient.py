@@ -12,6 +12,7 @@ from segdoctor.core.network_facts import OutputGradientFacts
 from segdoctor.core.probe import NotExaminedError
 
 _NEARLY = 1e-4
+_BOUNDED = 1e3  # gradient of one pixel times the pixels: of a mean of a squared error about 2
 _AT_THE_END = 1e-6
 
 
@@ -47,6 +48,11 @@ def output_gradient_facts(
     wrong = valid & (_predicted(scores, head.kind) != ids)
     typical = float(pull[valid].max(initial=0.0))
     without = pull[wrong] <= _NEARLY * typical if typical > 0 else np.ones(int(wrong.sum()), bool)
+    at_the_end = _saturated(scores, head.kind)
+    if wrong.any() and head.kind in ("softmax", "sigmoid"):
+        bounded = pull[wrong].max() * valid.sum() <= _BOUNDED
+        flat = _flat(weight, scores) if bounded else np.zeros(ids.shape, bool)
+        without, at_the_end = without | flat[wrong], at_the_end | flat
     return OutputGradientFacts(
         by_class={
             c: float(pull[valid & (ids == c)].sum() / total) if total else 0.0 for c in classes
@@ -55,8 +61,18 @@ def output_gradient_facts(
         void=float(pull[~valid].sum() / total) if total else 0.0,
         wrong=float(wrong.sum() / max(valid.sum(), 1)),
         wrong_without=float(without.mean()) if wrong.any() else 0.0,
-        saturated=_saturated(scores, valid, head.kind),
+        saturated=float(at_the_end[valid].mean()) if valid.any() else 0.0,
     )
+
+
+def _flat(weight: NDArray[Any], scores: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the slope of the sigmoid or softmax itself lets next to nothing through.
+
+    Only for losses whose gradient is bounded: a cross-entropy's grows as the slope falls.
+    """
+    let_through = (weight * scores * (1.0 - scores)).sum(axis=-1)
+    flat: NDArray[np.bool_] = let_through <= _NEARLY * weight.sum(axis=-1)
+    return flat
 
 
 def _predicted(scores: NDArray[Any], kind: str) -> NDArray[Any]:
@@ -66,9 +82,9 @@ def _predicted(scores: NDArray[Any], kind: str) -> NDArray[Any]:
     return np.asarray(scores[..., 0] > threshold, dtype=np.int64)
 
 
-def _saturated(scores: NDArray[Any], valid: NDArray[Any], kind: str) -> float:
-    """Share of valid pixels whose every probability is 0 or 1."""
+def _saturated(scores: NDArray[Any], kind: str) -> NDArray[np.bool_]:
+    """Where every probability is 0 or 1."""
     if kind not in ("softmax", "sigmoid"):
-        return 0.0
+        return np.zeros(scores.shape[:-1], bool)
     ends = np.asarray((scores <= _AT_THE_END) | (scores >= 1.0 - _AT_THE_END))
-    return float(np.all(ends, axis=-1)[valid].mean()) if valid.any() else 0.0
+    return np.asarray(np.all(ends, axis=-1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from segdoctor.core.data_facts import AlignmentFacts, PairFit, ScanFacts
 from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.network_facts import ImageMover
 from segdoctor.core.probe import NotExaminedError, Probe
 
 _TURNS = 4  # that are tried of each mask
@@ -23,7 +24,9 @@ class PairsMisaligned(Probe):
         "they are fed) to the edges of every image, "
         "in place and in direction. A pair is named where another mask of the set, or its own mask "
         "turned, fits its image far better than chance and than its own mask does, while that "
-        "other mask fits its own image no better; or where many masks fit best at one other place."
+        "other mask fits its own image no better; or where many masks fit best at one other place. "
+        "And every layer of the model that draws random numbers is called alone in training mode: "
+        "one that moves its picture does so while the labels stay."
     )
     why = (
         "Each file is sound, and still the label of a pixel is another picture's: the loss stays "
@@ -73,13 +76,38 @@ class PairsMisaligned(Probe):
     shown: int = field(default=10, metadata={"doc": "pairs named in the finding"})
 
     def examine(
-        self, scan: ScanFacts | None = None, fed: FedFacts | None = None
+        self,
+        scan: ScanFacts | None = None,
+        fed: FedFacts | None = None,
+        image_movers: tuple[ImageMover, ...] = (),
     ) -> Iterator[Finding]:
+        if image_movers:
+            yield self._in_the_model(image_movers)
         known = [place.alignment for place in (scan, fed) if place and place.alignment]
-        if not known:
+        if not known and not image_movers:
             raise NotExaminedError("fewer than 8 pairs have an outline to compare")
         for facts in known:
             yield from self.findings_of(facts)
+
+    def _in_the_model(self, movers: tuple[ImageMover, ...]) -> Finding:
+        first = movers[0]
+        named = ", ".join(mover.layer for mover in movers[: self.shown])
+        return self.finding(
+            f"The model turns, shifts or scales the image at random while it trains ({named}), "
+            "and the labels stay as they are.",
+            [
+                Evidence(
+                    "layer that moves the image alone", mover.class_name, None, "", mover.layer
+                )
+                for mover in movers[: self.shown]
+            ],
+            Fix(
+                f"Take {first.layer} out of the model, and move image and labels together in the "
+                "pipeline.",
+                f"augment = keras.layers.{first.class_name}(…)   # in data.map\n"
+                'both = augment({"images": image, "segmentation_masks": mask})',
+            ),
+        )
 
     def findings_of(self, facts: AlignmentFacts) -> list[Finding]:
         """The findings of one set of pairs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -120,6 +121,8 @@ class TrainInferenceGap(Probe):
         left = modes.gap_recalibrated
         if left is None:
             raise NotExaminedError("the statistics could not be recalibrated")
+        if math.isnan(left) or math.isnan(modes.gap):
+            raise NotExaminedError("the output is not finite in one of the modes")
         if left <= self.limit or modes.gap <= self.limit:
             return
         evidence = [

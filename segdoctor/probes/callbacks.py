@@ -157,14 +157,23 @@ class MonitorDirectionWrong(Probe):
     def examine(self, training: Training, history: HistoryFacts | None = None) -> Iterator[Finding]:
         from segdoctor.measures.curves import better
 
+        found, untold = [], ""
         for callback in _given(training):
             wanted, by = better(callback.monitor), "its name"
             if not wanted and history is not None:
                 wanted, by = self._seen(history, callback.monitor), "the curve beside the loss"
             if callback.direction == "raises":
-                yield self._raises(callback, wanted or "max")
+                found.append(self._raises(callback, wanted or "max"))
             elif wanted and callback.direction in ("min", "max") and wanted != callback.direction:
-                yield self._wrong(callback, wanted, by)
+                found.append(self._wrong(callback, wanted, by))
+            elif callback.direction == "unknown" and not training.reported:
+                untold = callback.monitor
+        if untold and not found:
+            raise NotExaminedError(
+                f"mode='auto' on {untold} is settled by the compiled metric, and no metrics are "
+                "known (metrics= would tell)"
+            )
+        yield from found
 
     def _wrong(self, callback: CallbackFacts, wanted: str, by: str) -> Finding:
         verb = {"min": "minimises", "max": "maximises"}[callback.direction]
@@ -243,16 +252,20 @@ class MonitorAbsent(Probe):
                 sure = not wants_validation or validated or training.validation is True
                 why = "the history has no such key"
                 yield self._absent(callback, why, reported, "error" if sure else "warning")
-            elif training.reported:
-                base = key.removeprefix("val_")
-                if base not in (*training.reported, "loss"):
-                    yield self._absent(callback, "no such metric is compiled", reported, "warning")
+            elif training.reported and key.removeprefix("val_") not in (
+                *training.reported,
+                "loss",
+            ):
+                yield self._absent(callback, "no such metric is compiled", reported, "warning")
+            elif wants_validation and training.validation is None:
+                why = "no validation data is known (validation_data= would tell)"
+                yield self._absent(callback, why, reported, "warning")
 
     def _reported(self, training: Training, history: HistoryFacts | None) -> tuple[str, ...]:
         if history is not None:
             return tuple(history.series)
         plain = ("loss", *training.reported)
-        return plain if training.validation is False else (*plain, *(f"val_{k}" for k in plain))
+        return (*plain, *(f"val_{k}" for k in plain)) if training.validation else plain
 
     def _absent(
         self, callback: CallbackFacts, why: str, reported: Sequence[str], severity: str
@@ -260,19 +273,25 @@ class MonitorAbsent(Probe):
         near = difflib.get_close_matches(callback.monitor, reported, 1, 0.5)
         meant = near[0] if near else "val_loss"
         told = ", ".join(reported[:6])
+        unknown = why.startswith("no validation data is known")
+        never = (
+            "which training reports only with validation data"
+            if unknown
+            else ("which training never reports")
+        )
         return self.finding(
-            f'{callback.kind} watches "{callback.monitor}", which training never reports ({why}): '
-            f"it does nothing.",
+            f'{callback.kind} watches "{callback.monitor}", {never} ({why}): '
+            + ("without them it does nothing." if unknown else "it does nothing."),
             (
                 Evidence("key that is watched", callback.monitor, meant, "", callback.kind),
                 Evidence("keys that are reported", told),
             ),
             Fix(
                 "Give fit its validation_data."
-                if why.startswith("there is no validation")
+                if "no validation data" in why
                 else f'Watch "{meant}", and give each metric a name of its own.',
                 "model.fit(…, validation_data=(x_val, y_val))"
-                if why.startswith("there is no validation")
+                if "no validation data" in why
                 else f'keras.callbacks.{callback.kind}(…, monitor="{meant}")',
             ),
             severity="error" if severity == "error" else "warning",

@@ -50,7 +50,7 @@ class NoGradientPath(Probe):
             return
         weights = sum(fact.size for fact in trained)
         lost = sum(fact.size for fact in cut)
-        if on_path is None and lost < self.half * weights:
+        if on_path is None and lost < self.half * weights and not gradient_cut:
             return
         last = max(cut, key=lambda fact: fact.depth)
         whole = len(cut) == len(trained)

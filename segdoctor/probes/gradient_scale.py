@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import GradientFacts
+from segdoctor.core.measured import GradientFacts, HeadFacts
 from segdoctor.core.model_facts import CompileFacts
+from segdoctor.core.network_facts import ActivationFacts
 from segdoctor.core.probe import Probe
 
 _AFFINE = ("bias", "beta", "gamma")
@@ -28,24 +29,45 @@ def kernels(gradients: Sequence[GradientFacts]) -> list[GradientFacts]:
     ]
 
 
+def feature_size(gradients: Sequence[GradientFacts]) -> tuple[GradientFacts, float] | None:
+    """The head's kernel, and the size of what it gets: its gradient's norm over its bias'."""
+    trained = [fact for fact in gradients if fact.trainable and fact.norm is not None]
+    last = max(kernels(trained), key=lambda fact: fact.depth, default=None)
+    if last is None or last.norm is None:
+        return None
+    for fact in trained:
+        if (
+            fact.layer == last.layer
+            and fact.variable.endswith("bias")
+            and fact.finite
+            and fact.norm
+        ):
+            return last, last.norm / fact.norm
+    return None
+
+
 @dataclass(frozen=True)
 class GradientVanishes(Probe):
     code = "GRAD002"
     how = (
         "For each trained kernel the gradient's norm over the kernel's own: a relative step that "
         "does not depend on width. The best of the kernels near the input is set against the "
-        "median of those near the output."
+        "median of those near the output (a head that starts near zero is left out). And the "
+        "gradient of the head's kernel over that of its bias, which is the size of the features."
     )
     why = "The early layers, which see the image, do not learn; the rest learns on noise."
     fix = "Batch normalisation, ReLU instead of sigmoid or tanh inside, skips, He initialisation."
     fine = (
-        "Branches that start at zero on purpose (gamma 0), biases before BN, and a net that has "
-        "converged, whose gradients are small everywhere."
+        "Branches that start at zero on purpose (gamma 0), biases before BN, a head that starts "
+        "near zero, and a net that has converged, whose gradients are small everywhere."
     )
     sources = "Glorot & Bengio 2010; measured on DeepLabv3+ and U-Nets, trained and untrained"
 
     orders: float = field(
         default=4.0, metadata={"doc": "powers of ten by which the gradient falls to the input"}
+    )
+    small_head: float = field(
+        default=0.5, metadata={"doc": "norm of a head's kernel that counts as near zero"}
     )
     fewest: int = field(default=3, metadata={"doc": "trained kernels needed to judge"})
 
@@ -53,6 +75,16 @@ class GradientVanishes(Probe):
         found = kernels(gradients)
         if len(found) < self.fewest:
             return
+        features = feature_size(gradients)
+        if features is not None and 0.0 < features[1] < 10.0**-self.orders:
+            yield self._faint(*features)
+            return
+        dead = not any(fact.norm for fact in found)
+        last = max(found, key=lambda fact: fact.depth)
+        if last.weight_norm < self.small_head and not dead:
+            found = [fact for fact in found if fact.depth < last.depth]
+            if len(found) < self.fewest:
+                return
         early, late = _ends(found)
         best = max(early, key=_relative)
         reference = _median([_relative(fact) for fact in late])
@@ -75,6 +107,23 @@ class GradientVanishes(Probe):
                     best.layer,
                 ),
                 Evidence("median near the output", _round(reference)),
+            ),
+            _steadier(),
+        )
+
+    def _faint(self, head: GradientFacts, size: float) -> Finding:
+        """The features in front of the head are next to nothing: so is every kernel's gradient."""
+        return self.finding(
+            f"The features fade on their way to the output: those that {head.layer} gets are "
+            f"{size:.1e} in size, so only its bias has a gradient to speak of, and no kernel.",
+            (
+                Evidence(
+                    "gradient of the head's kernel over that of its bias",
+                    *(_round(size), 10.0**-self.orders, "", head.layer),
+                ),
+                Evidence(
+                    "size of the head's kernel", _round(head.weight_norm), None, "", head.layer
+                ),
             ),
             _steadier(),
         )
@@ -111,13 +160,21 @@ class GradientVanishes(Probe):
 class GradientExplodes(Probe):
     code = "GRAD003"
     how = (
-        "As for GRAD002, with the growth towards the input; and the norm of the whole gradient "
-        "beside the clipping that the optimizer applies."
+        "As for GRAD002, with the growth towards the input; the size of the last features and of "
+        "the logits; and the norm of the whole gradient beside the clipping that "
+        "the optimizer applies."
     )
     why = "Steps of the early layers throw away what was learnt, or clipping leaves nothing."
     fix = "Batch normalisation, smaller initial weights, inputs of unit scale, a mean for a sum."
-    fine = "A growth of two or three powers of ten over a hundred layers is normal in new nets."
-    sources = "measured: untrained DeepLabv3+ Xception grows by a factor of 60 to 500"
+    fine = (
+        "A growth of two or three powers of ten over a hundred layers is normal in new nets, and "
+        "logits of a few hundred where images of 0 … 255 go into a net without normalisation."
+    )
+    sources = (
+        "measured: untrained DeepLabv3+ Xception grows by a factor of 60 to 500; a new U-Net "
+        "(He-normal) has logits of 3 from images of unit scale and of 880 from 0 … 255; kernels "
+        "drawn with a deviation of 1 gave logits of 2,600, a first loss of 607 and no learning"
+    )
 
     orders: float = field(
         default=4.0, metadata={"doc": "powers of ten by which the gradient grows to the input"}
@@ -125,14 +182,21 @@ class GradientExplodes(Probe):
     clipped: float = field(
         default=1000.0, metadata={"doc": "norm of the gradient over the clipping norm"}
     )
+    logits: float = field(
+        default=2000.0, metadata={"doc": "largest score of the output, as logits"}
+    )
     fewest: int = field(default=3, metadata={"doc": "trained kernels needed to judge"})
 
     def examine(
-        self, gradients: tuple[GradientFacts, ...], compiled: CompileFacts | None = None
+        self,
+        gradients: tuple[GradientFacts, ...],
+        compiled: CompileFacts | None = None,
+        head: HeadFacts | None = None,
+        activations: tuple[ActivationFacts, ...] = (),
     ) -> Iterator[Finding]:
         found = kernels(gradients)
-        if len(found) >= self.fewest:
-            yield from self._growth(found)
+        told = list(self._growth(found)) if len(found) >= self.fewest else []
+        yield from told or self._blown_up(gradients, head, activations)
         limit = _clip_norm(compiled)
         if limit is None:
             return
@@ -148,6 +212,38 @@ class GradientExplodes(Probe):
                 ),
                 severity="warning",
             )
+
+    def _blown_up(
+        self,
+        gradients: Sequence[GradientFacts],
+        head: HeadFacts | None,
+        activations: Sequence[ActivationFacts],
+    ) -> Iterator[Finding]:
+        """Values that grow on their way to the output, and every kernel's gradient with them."""
+        scores = size = 0.0
+        if head is not None and head.kind == "logits":
+            scores = max(abs(head.minimum), abs(head.maximum))
+        last = max(activations, key=lambda fact: fact.depth, default=None)
+        if last is not None and last.finite:
+            size = math.hypot(last.mean, last.spread)
+        if not (size > 10.0**self.orders or scores > self.logits) or not any(
+            fact.norm for fact in gradients
+        ):
+            return
+        evidence = [Evidence("largest score", _round(scores), self.logits)] if scores else []
+        if last is not None:
+            evidence.append(
+                Evidence(
+                    "size of the last features", _round(size), 10.0**self.orders, "", last.layer
+                )
+            )
+        told = f"scores of {scores:.2g}" if scores > self.logits else f"features of {size:.2g}"
+        yield self.finding(
+            f"The values explode on their way to the output ({told}), and the gradient of every "
+            "kernel with them: the first loss is hundreds of times that of a guess.",
+            evidence,
+            _steadier(),
+        )
 
     def _growth(self, found: Sequence[GradientFacts]) -> Iterator[Finding]:
         early, late = _ends(found)

@@ -116,8 +116,9 @@ class OutputSaturated(Probe):
     code = "GRAD006"
     how = (
         "The gradient of the loss at each pixel of the output: of the pixels that are predicted "
-        "wrongly, the share that has no gradient to speak of, and of all pixels the share whose "
-        "probabilities are exactly 0 or 1."
+        "wrongly, the share that has no gradient to speak of (of a squared error or a Dice: whose "
+        "sigmoid or softmax lets none through), and of all pixels the share whose probabilities "
+        "are at such an end."
     )
     why = "Where the probability is clipped the loss is flat: what is wrong there stays wrong."
     fix = "Give the loss logits, scale the head down, bring the inputs to unit scale."

@@ -137,7 +137,8 @@ class Oscillation(Probe):
     why = "Steps that throw the weights about cancel each other; the last epoch is a lottery."
     fix = "Lower the learning rate by ten, take a larger batch, freeze batch normalisation."
     fine = (
-        "A noisy loss that falls all the same, a cyclic learning rate, and a validation loss that "
+        "A noisy loss that falls all the same, or that fell at once to a fraction of its first "
+        "value and stays there; a cyclic learning rate; and a validation loss that "
         "jumps while the training loss falls (see BN007 for that)."
     )
     sources = "keras-team/keras#10666; FAULTS BN-05, CB-02"
@@ -152,6 +153,10 @@ class Oscillation(Probe):
         default=0.45, metadata={"doc": "share of the epochs in which the loss turns round"}
     )
     fewest: int = field(default=6, metadata={"doc": "epochs needed to judge"})
+    settled: float = field(
+        default=0.5,
+        metadata={"doc": "level and noise, over the highest early loss, of one that fell"},
+    )
 
     def examine(self, history: HistoryFacts) -> Iterator[Finding]:
         from segdoctor.measures.curves import shape_of
@@ -165,6 +170,10 @@ class Oscillation(Probe):
         if share <= self.swing or shape.fall > self.fall * shape.noise:
             return
         if shape.turns < self.turns or _rate_cycles(history.series):
+            return
+        good = [value for value in values if math.isfinite(value)]
+        early = max(good[: max(len(good) // 4, 2)])
+        if shape.last + 2.0 * shape.noise < self.settled * early:
             return
         jump = max(
             range(1, len(values)),

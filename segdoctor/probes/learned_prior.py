@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.history_facts import HistoryFacts
 from segdoctor.core.measured import Declared
@@ -17,7 +18,8 @@ from segdoctor.core.probe import NotExaminedError, Probe
 class LearnedPriorOnly(Probe):
     code = "HIST007"
     how = (
-        "From the pixels of each class in the masks: the entropy of their frequencies (the "
+        "From the pixels of each class in the masks (of a folder, or of up to 64 examples as they "
+        "are fed): the entropy of their frequencies (the "
         "cross-entropy of a net that says these everywhere), the share of the largest class (its "
         "accuracy), and the mean IoU of saying that class everywhere. The ends of the curves are "
         "set against these three numbers."
@@ -42,14 +44,27 @@ class LearnedPriorOnly(Probe):
     agreeing: int = field(default=2, metadata={"doc": "of the three that must agree"})
 
     def examine(
-        self, history: HistoryFacts, scan: ScanFacts, declared: Declared
+        self,
+        history: HistoryFacts,
+        declared: Declared,
+        scan: ScanFacts | None = None,
+        fed: FedFacts | None = None,
     ) -> Iterator[Finding]:
         from segdoctor.measures.curves import entropy, is_accuracy, is_iou
 
-        void = declared.ignore_label if declared.ignore_label is not None else scan.void
+        void = declared.ignore_label
+        if scan is not None:
+            void = void if void is not None else scan.void
+            histogram = scan.histogram
+        elif fed is not None and fed.classes:
+            histogram = fed.classes
+        else:
+            raise NotExaminedError(
+                "how frequent each class is is not known (the data set's masks would tell: data=)"
+            )
         counts = {
             label: pixels
-            for label, pixels in scan.histogram.items()
+            for label, pixels in histogram.items()
             if pixels and (void is False or void is None or label != void)
         }
         if len(counts) < 2:

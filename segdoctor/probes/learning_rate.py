@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.finding import Evidence, Finding, Fix
+from segdoctor.core.network_facts import OutputGradientFacts
 from segdoctor.core.probe import Probe
 from segdoctor.core.training_facts import SweepFacts
 
@@ -20,7 +21,10 @@ class LearningRateOutsideRange(Probe):
     )
     why = "Below the range a run takes ten times as long, above it the loss swings."
     fix = "Take a rate within the range."
-    fine = "A rate near the border of the range, and low rates for careful fine-tuning."
+    fine = (
+        "A rate near the border of the range; and a low one where the net knows this batch "
+        "already: careful fine-tuning."
+    )
     sources = "Smith 2017, Cyclical learning rates for training neural networks"
 
     below: float = field(
@@ -29,11 +33,22 @@ class LearningRateOutsideRange(Probe):
     above: float = field(
         default=10.0, metadata={"doc": "times above the range's upper end that are too high"}
     )
+    careful: float = field(
+        default=1000.0, metadata={"doc": "times below it, where the net knows the batch already"}
+    )
+    knows: float = field(
+        default=0.6,
+        metadata={"doc": "wrong pixels, over those of saying the largest class, of such a net"},
+    )
 
-    def examine(self, sweep: SweepFacts) -> Iterator[Finding]:
+    def examine(
+        self, sweep: SweepFacts, output_gradient_facts: OutputGradientFacts | None = None
+    ) -> Iterator[Finding]:
         if sweep.low is None or sweep.high is None or sweep.run is None:
             return
-        low, high = sweep.low / self.below, sweep.high * self.above
+        knows = output_gradient_facts is not None and self._knows(output_gradient_facts)
+        low = sweep.low / (self.careful if knows else self.below)
+        high = sweep.high * self.above
         if low <= sweep.run <= high:
             return
         too = "below" if sweep.run < low else "above"
@@ -56,6 +71,11 @@ class LearningRateOutsideRange(Probe):
                 {"optimizer.learning_rate": float(f"{middle:.0e}")},
             ),
         )
+
+    def _knows(self, facts: OutputGradientFacts) -> bool:
+        """Whether the net is clearly better than saying the largest class everywhere."""
+        by_chance = 1.0 - max(facts.pixels.values(), default=1.0)
+        return facts.wrong < self.knows * by_chance
 
 
 def _round(value: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import GradientFacts, UpdateFacts
+from segdoctor.core.measured import GradientFacts, StepEffect, UpdateFacts
 from segdoctor.core.model_facts import CompileFacts
 from segdoctor.core.probe import NotExaminedError, Probe
 
@@ -99,7 +99,11 @@ class UpdateTooSmall(Probe):
 @dataclass(frozen=True)
 class UpdateTooLarge(Probe):
     code = "OPT002"
-    how = "As for OPT001: the median over the kernels of |step| / |weights|, per step."
+    how = (
+        "As for OPT001: the median over the kernels of |step| / |weights|, per step. And where the "
+        "gradient promises a fall of more than the loss itself, or the step is that large, the "
+        "loss of the same batch after the step."
+    )
     why = (
         "A step as large as the weights forgets what they were: Adam at 0.1 and SGD at 1 reached "
         "a mIoU of .55 where a tenth of it reached .84, Adam at 1 and SGD at 10 .20 to .25."
@@ -107,30 +111,63 @@ class UpdateTooLarge(Probe):
     fix = "Lower the learning rate by a factor of ten or a hundred, or warm up."
     fine = (
         "Adam at 1e-2 on narrow or batch-normalised nets moves a tenth to a third of the weights "
-        "in its first steps and learns."
+        "in its first steps and learns. Batch-normalised kernels bear larger ones: where the loss "
+        "falls in such a step, it is a warning."
     )
     sources = "measured on DeepLabv3+ MobileNetV2 with VOC pairs"
 
     limit: float = field(default=0.8, metadata={"doc": "median |step| / |weights|, per step"})
+    promised: float = field(
+        default=5.0, metadata={"doc": "fall that the gradient promises, over the loss"}
+    )
+    grown: float = field(
+        default=6.0, metadata={"doc": "loss after such a step over the loss before it"}
+    )
+    bears: float = field(
+        default=0.7, metadata={"doc": "loss after a large step over that before which it bears"}
+    )
 
     def examine(
-        self, updates: tuple[UpdateFacts, ...], compiled: CompileFacts | None = None
+        self,
+        updates: tuple[UpdateFacts, ...],
+        compiled: CompileFacts | None = None,
+        step_effect: StepEffect | None = None,
     ) -> Iterator[Finding]:
         ratio = _median_step(updates)
-        if ratio < self.limit:
+        left = self._leaves_the_basin(step_effect)
+        if ratio < self.limit and not left:
             return
         name, rate = _named(compiled)
         at = f" at a learning rate of {rate:g}" if rate is not None else ""
+        evidence = list(_evidence(ratio, self.limit, updates))
+        told = f"moves the weights by {ratio:.2g} times their own size in a single step"
+        borne = False
+        if step_effect is not None and step_effect.after is not None:
+            before, after = step_effect.before or 0.0, step_effect.after
+            evidence += [
+                Evidence("loss of the batch after the step", _plain(after), _round(before)),
+                Evidence("promised fall, in losses", _round(step_effect.promised), self.promised),
+            ]
+            borne = after <= self.bears * before
+            if not after <= before:
+                told += f", and the loss of the same batch goes from {before:.3g} to {after:.3g}"
         yield self.finding(
-            f"{name or 'The optimizer'}{at} moves the weights by {ratio:.2g} times their own size "
-            "in a single step.",
-            _evidence(ratio, self.limit, updates),
+            f"{name or 'The optimizer'}{at} {told}.",
+            evidence,
             Fix(
                 "Lower the learning rate, by a factor of a hundred to begin with.",
                 "optimizer = keras.optimizers.Adam(1e-3)",
                 {"optimizer.name": "Adam", "optimizer.learning_rate": 1e-3},
             ),
+            severity="warning" if borne else None,
         )
+
+    def _leaves_the_basin(self, effect: StepEffect | None) -> bool:
+        """Whether the loss of the batch itself grows many times over by the step."""
+        if effect is None or effect.before is None or effect.after is None:
+            return False
+        grown = not effect.after <= self.grown * abs(effect.before)  # NaN too
+        return grown and abs(effect.promised) >= self.promised
 
 
 def _median_gradient(gradients: Sequence[GradientFacts]) -> float | None:
@@ -173,3 +210,7 @@ def _named(compiled: CompileFacts | None) -> tuple[str, float | None]:
 
 def _round(value: float) -> float:
     return float(f"{value:.3g}")
+
+
+def _plain(value: float) -> float | str:
+    return _round(value) if math.isfinite(value) else str(value)

@@ -26,7 +26,10 @@ class ScheduleEndsTooEarly(Probe):
         "given, so from 1e-5 it rises."
     )
     fix = "decay_steps = epochs × steps_per_epoch; give end_learning_rate."
-    fine = "A warm-up that begins at 0, and a schedule that comes to 0 at the end of the plan."
+    fine = (
+        "A warm-up that begins at 0, a schedule that comes to 0 at the end of the plan, and "
+        "ReduceLROnPlateau on a curve that had stopped getting better before."
+    )
     sources = "FAULTS OPT-15; measured: CosineDecay(.007, 145)(145) = 0"
 
     asleep: float = field(
@@ -38,6 +41,8 @@ class ScheduleEndsTooEarly(Probe):
         if schedule is None or len(schedule.rates) < 2 or schedule.peak <= 0.0:
             return
         start = schedule.asleep_from(self.asleep)
+        if not schedule.improving:
+            return  # the plateau is one: there the callback does its work
         if start is not None and 1.0 - start / schedule.planned > self.lost:
             yield self._asleep(schedule, start)
         elif schedule.name == "PolynomialDecay" and schedule.rates[-1] > schedule.rates[0]:

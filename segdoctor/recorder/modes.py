@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,9 +13,13 @@ from segdoctor.recorder.recalibrate import replaced_call
 
 
 @contextmanager
-def without_noise(model: Any) -> Iterator[int]:
-    """Dropout and other layers that draw random numbers as in inference; how many there are."""
-    noisy = [layer for _, layer in walk(model) if draws_noise(layer)]
+def without_noise(model: Any, also: Iterable[Any] = ()) -> Iterator[int]:
+    """Dropout and other layers that draw random numbers as in inference; how many there are.
+
+    ``also``: layers of which that is known although they hold no generator of Keras'.
+    """
+    known = {id(layer) for layer in also}
+    noisy = [layer for _, layer in walk(model) if id(layer) in known or draws_noise(layer)]
     with ExitStack() as stack:
         for layer in noisy:
             stack.enter_context(replaced_call(layer, _as_in_inference))
@@ -27,12 +31,14 @@ def draws_noise(layer: Any) -> bool:
     if is_batch_norm(layer) or hasattr(layer, "layers"):
         return False
     held = vars(layer)
-    return "training" in _arguments(layer) and (
-        held.get("seed_generator") is not None or held.get("_random_generator") is not None
+    return "training" in arguments_of(layer) and (
+        held.get("_random_generator") is not None
+        or any(type(value).__name__ == "SeedGenerator" for value in held.values())
     )
 
 
-def _arguments(layer: Any) -> tuple[str, ...]:
+def arguments_of(layer: Any) -> tuple[str, ...]:
+    """Names of the arguments of a layer's ``call``."""
     code = getattr(layer.call, "__wrapped__", layer.call)
     code = getattr(getattr(code, "__func__", code), "__code__", None)
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()

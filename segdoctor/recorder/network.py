@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from segdoctor.core.error_line import error_line
-from segdoctor.core.measured import GradientFacts, ModeFacts
+from segdoctor.core.measured import GradientFacts, ModeFacts, StepEffect
 from segdoctor.core.model_facts import WeightFacts
 from segdoctor.core.network_facts import NotFinite
 from segdoctor.core.probe import NotExaminedError
@@ -24,6 +25,7 @@ from segdoctor.recorder.batch_norm import first_difference, observed
 from segdoctor.recorder.block_ends import block_flow
 from segdoctor.recorder.gradient_cut import cutting_operations
 from segdoctor.recorder.gradients import gradient_facts
+from segdoctor.recorder.image_movers import image_movers
 from segdoctor.recorder.layers import batch_norm_layers, walk
 from segdoctor.recorder.legacy_batch_norm import legacy_batch_norm
 from segdoctor.recorder.live_graph import (
@@ -33,7 +35,7 @@ from segdoctor.recorder.live_graph import (
     weight_facts,
     with_parameters,
 )
-from segdoctor.recorder.modes import first_output, output_gap, without_noise
+from segdoctor.recorder.modes import arguments_of, first_output, output_gap, without_noise
 from segdoctor.recorder.not_finite import name_the_operation
 from segdoctor.recorder.passes import Passed, Passes
 from segdoctor.recorder.penalty import decay_penalty, l2_penalty
@@ -44,10 +46,13 @@ from segdoctor.recorder.updates import RealStep
 _OPENS = 0.1
 # A gap beyond this is worth one more pass that tells noise from a real difference.
 _WORTH_ASKING = 0.05
+# Of the loss, and of the weights: a step beyond one of them is worth a pass that shows its effect.
+_MUCH_PROMISED = 4.0
+_LARGE_STEP = 0.5
 
 _MEASURED = (
     *("gradients", "blocks", "bn_observed", "modes", "updates", "y_train", "y_infer"),
-    *("penalties", "activations", "output_gradient", "not_finite", "gradient_cut"),
+    *("step_effect", "penalties", "activations", "output_gradient", "not_finite", "gradient_cut"),
 )
 
 
@@ -118,18 +123,17 @@ class NetworkRecorder:
     def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, object]:
         """The fields of :func:`record_network` for one batch."""
         weights = weight_facts(self.model)
-        self._begin(weights)
-        fields: dict[str, object] = {
-            "graph": self._known,
-            "weights": weights,
-            "batch_norms": batch_norm_facts(self.model, self._own, weights),
-        }
-        with (
-            preserved(self.model, self.optimizer),
-            legacy_batch_norm(self.model, self._known.flavour),
-        ):
+        with preserved(self.model, self.optimizer):
+            self._begin(weights)
+            fields: dict[str, object] = {
+                "graph": self._known,
+                "weights": weights,
+                "batch_norms": batch_norm_facts(self.model, self._own, weights),
+                "image_movers": self._movers,
+            }
             try:
-                look = self._look((x, y, sample_weight))
+                with legacy_batch_norm(self.model, self._known.flavour):
+                    look = self._look((x, y, sample_weight))
             except Exception as error:  # noqa: BLE001 - the boundary: the user's layers may raise anything
                 missing = Missing(f"the model does not run on the batch: {error_line(error)}")
                 return {**fields, **dict.fromkeys(_MEASURED, missing)}
@@ -144,7 +148,10 @@ class NetworkRecorder:
         self._own = live_graph(self.model, self._flavour or own_flavour(self.model))
         self._known = self._graph or with_parameters(self._own, weights)
         self._depths = layer_depths(self._known)
-        self._passes = Passes(self.model, self.loss, self._depths)
+        movers = image_movers(self.model)
+        self._movers = tuple(facts for _, facts in movers)
+        self._noisy = [layer for layer, _ in movers if "training" in arguments_of(layer)]
+        self._passes = Passes(self.model, self.loss, self._depths, self._noisy)
         self._step = RealStep(self.model, self.optimizer, planned_steps=self._planned)
 
     def _look(self, batch: Any) -> _Look:
@@ -162,12 +169,13 @@ class NetworkRecorder:
         train = passes.there_and_back(batch, traced=self._traced)
         infer = passes.forward(batch, training=False, traced=self._traced)
         updates = self._updates(train)
-        return _Look(batch, train, infer, self._modes(batch, train, infer), updates)
+        effect = self._effect(batch, train, updates)
+        return _Look(batch, train, infer, self._modes(batch, train, infer), updates, effect)
 
     def _modes(self, batch: Any, train: Passed, infer: Passed) -> ModeFacts:
         """The two modes beside each other, noise apart and lag apart."""
         passes, traced = self._passes, self._traced
-        with without_noise(self.model) as noisy:
+        with without_noise(self.model, self._noisy) as noisy:
             pass
         quiet = train
         if noisy:
@@ -202,6 +210,7 @@ class NetworkRecorder:
             "gradients": no_loss if train.gradients is None else facts,
             "blocks": no_loss if train.gradients is None else block_flow(train.ends, self._depths),
             "updates": look.updates,
+            "step_effect": look.effect,
             "penalties": self._penalties(look),
             "activations": train.activity.facts(self._depths),
             "output_gradient": Missing(why or "the output has no gradient")
@@ -225,6 +234,22 @@ class NetworkRecorder:
             return Missing(str(why))
         except Exception as error:  # noqa: BLE001 - the boundary: an optimizer of the user's own
             return Missing(f"the optimizer fails on the batch's gradient: {error_line(error)}")
+
+    def _effect(self, batch: Any, train: Passed, updates: object) -> object:
+        """What the step does to the batch's loss; asked in a pass of its own only where the step
+        looks too large."""
+        if not isinstance(updates, tuple) or not train.gradients or train.loss is None:
+            return updates if isinstance(updates, Missing) else self._no_loss()
+        before, promised = train.loss, self._step.promised
+        much = abs(promised) > _MUCH_PROMISED * abs(before)
+        large = any(fact.ratio > _LARGE_STEP for fact in updates)
+        after = None
+        if math.isfinite(before) and (much or large):
+            after = self._step.loss_after(
+                train.gradients,
+                lambda: self._passes.forward(batch, training=True, quiet=True, traced=False).loss,
+            )
+        return StepEffect(promised / max(abs(before), 1e-12), before, after)
 
     def _penalties(self, look: _Look) -> object:
         """The pull of L2 losses and of the optimizer's weight decay; () where there is neither."""
@@ -261,3 +286,4 @@ class _Look:
     infer: Passed
     modes: ModeFacts
     updates: object
+    effect: object

@@ -7,7 +7,7 @@ what a pass no longer needs is given back before the next one begins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,10 +48,13 @@ class Passes:
     ----------
     loss : as given to ``compile``; None where none is known.
     depths : layer path → 0 (input) … 1 (output).
+    noisy : layers that are to be quiet where dropout is.
     """
 
-    def __init__(self, model: Any, loss: Any, depths: Mapping[str, float]) -> None:
-        self.model, self.depths = model, depths
+    def __init__(
+        self, model: Any, loss: Any, depths: Mapping[str, float], noisy: Iterable[Any] = ()
+    ) -> None:
+        self.model, self.depths, self._noisy = model, depths, tuple(noisy)
         self.loss = LossAsInFit(loss, model) if loss is not None else None
         self.why_no_loss = "" if loss is not None else "no loss is known"
         # Keras 3 is called statelessly; tf_keras moves the statistics at once.
@@ -88,7 +91,7 @@ class Passes:
         name = f"forward {training} {quiet}"
 
         def body(x: Any, y: Any, weight: Any) -> Any:
-            calm = without_noise(self.model) if quiet else nullcontext()
+            calm = without_noise(self.model, self._noisy) if quiet else nullcontext()
             with calm, watched(self.model, moments=not quiet) as watch:
                 outputs, loss, _ = self._outputs(x, y, weight, training)
             self._looked[name] = (watch, Activity({}))
@@ -102,7 +105,7 @@ class Passes:
         batch would settle on."""
 
         def body(x: Any, y: Any, weight: Any) -> Any:
-            with without_noise(self.model), calibrating(self.model, layers):
+            with without_noise(self.model, self._noisy), calibrating(self.model, layers):
                 return TracedForward(self.model, False, keeps=False).parts(x)[0]
 
         name = "settled " + " ".join(sorted(layer.name for layer in layers))

@@ -10,7 +10,7 @@ import numpy as np
 from segdoctor.core.history_facts import CallbackFacts, HistoryFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.training_facts import ScheduleFacts
-from segdoctor.measures.curves import replayed_rate
+from segdoctor.measures.curves import replayed_rate, still_improving
 from segdoctor.recorder.layers import values_of
 
 _POINTS = 101
@@ -98,12 +98,15 @@ def _by_plateau(
         min_delta=fact.min_delta,
         min_rate=fact.min_rate,
     )
+    improving = still_improving(values, rates, fact.direction)
     size = steps_per_epoch or 1
     planned = max(epochs or 0, len(rates))
     rates += [rates[-1]] * (planned - len(rates))
     steps = tuple(epoch * size for epoch in range(planned))
     name = f"ReduceLROnPlateau(patience={fact.patience}, factor={fact.factor:g})"
-    return ScheduleFacts(name, "ReduceLROnPlateau", planned * size, steps, tuple(rates))
+    return ScheduleFacts(
+        name, "ReduceLROnPlateau", planned * size, steps, tuple(rates), improving=improving
+    )
 
 
 def _rate(optimizer: Any) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -45,6 +47,8 @@ class RealStep:
         self._traced: Any = None
         self._variables: list[Any] = []
         self._slots: list[tuple[Any, Any]] = []
+        self.promised = 0.0
+        """The fall of the loss that the gradient promised for the last step, per step."""
 
     def __call__(
         self, gradients: dict[int, Any], *, traced: bool = False
@@ -77,8 +81,16 @@ class RealStep:
             measure = self._traced
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            weights, moves = measure(given)
+            weights, moves, promised = measure(given)
+        self.promised = float(promised) / (self._steps or 1)
         return self._lines(np.asarray(weights), np.asarray(moves))
+
+    def loss_after(self, gradients: dict[int, Any], loss: Callable[[], float | None]) -> Any:
+        """``loss()`` as it is after the step that was measured last; all is given back."""
+        given = [gradients[id(tf_variable(variable))] for variable in self._variables]
+        with warnings.catch_warnings(), self._stepped(given):
+            warnings.simplefilter("ignore")
+            return loss()
 
     def _begin(self, reached: list[Any]) -> None:
         twin = twin_of(self._optimizer, self._planned)
@@ -93,8 +105,26 @@ class RealStep:
             self._twin.build(reached)
             self._slots = _slots(original, self._twin)
 
-    def _measured(self, gradients: list[Any]) -> tuple[Any, Any]:
-        """Norms of the weights and of their displacement; everything is given back."""
+    def _measured(self, gradients: list[Any]) -> tuple[Any, Any, Any]:
+        """Norms of the weights and of their displacement, and the fall of the loss that the
+        gradient promises for it; everything is given back."""
+        import tensorflow as tf
+
+        with self._stepped(gradients) as held:
+            pairs = [
+                (tf_variable(variable).read_value() - before, before)
+                for variable, before in zip(self._variables, held, strict=False)
+            ]
+            weights = tf.stack([_norm(before) for _, before in pairs])
+            moves = tf.stack([_norm(move) for move, _ in pairs])
+            promised = -tf.add_n(
+                [_product(g, move) for g, (move, _) in zip(gradients, pairs, strict=True)]
+            )
+        return weights, moves, promised
+
+    @contextmanager
+    def _stepped(self, gradients: list[Any]) -> Iterator[list[Any]]:
+        """The steps taken while the block runs; yields the weights as they were before."""
         import tensorflow as tf
 
         raw = [tf_variable(variable) for variable in self._variables]
@@ -109,12 +139,11 @@ class RealStep:
         for _ in range((self._steps or 1) * several):
             copies = [tf.identity(gradient) for gradient in gradients]
             self._twin.apply_gradients(list(zip(copies, targets, strict=True)))
-        pairs = list(zip(raw, held, strict=False))
-        weights = tf.stack([_norm(before) for _, before in pairs])
-        moves = tf.stack([_norm(variable.read_value() - before) for variable, before in pairs])
-        for variable, before in zip(state, held, strict=True):
-            variable.assign(before)
-        return weights, moves
+        try:
+            yield held
+        finally:
+            for variable, before in zip(state, held, strict=True):
+                variable.assign(before)
 
     def _lines(self, weights: Any, moves: Any) -> tuple[UpdateFacts, ...]:
         names = {
@@ -134,6 +163,13 @@ def _norm(values: Any) -> Any:
     import tensorflow as tf
 
     return tf.norm(tf.cast(values, tf.float64 if values.dtype == tf.float64 else tf.float32))
+
+
+def _product(one: Any, other: Any) -> Any:
+    import tensorflow as tf
+
+    one = tf.convert_to_tensor(one)  # of an embedding, where it is sparse
+    return tf.reduce_sum(tf.cast(one, tf.float32) * tf.cast(other, tf.float32))
 
 
 def twin_of(optimizer: Any, planned_steps: int | None = None) -> Any:

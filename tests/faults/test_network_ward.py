@@ -276,6 +276,24 @@ def test_a_deep_stack_of_sigmoids(keras: Any) -> None:
     assert findings(keras, stack(keras, 12, "relu", 2.0)) == {}
 
 
+def test_a_cut_in_a_subclassed_net(keras: Any) -> None:
+    layers = keras.layers
+
+    class Cut(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.small = layers.Conv2D(4, 1, name="small")
+            self.wide = layers.Conv2D(16, 3, padding="same", name="wide")
+            self.out = layers.Conv2D(nets.CLASSES, 1, name="out")
+
+        def call(self, x: Any) -> Any:
+            return self.out(self.wide(keras.ops.stop_gradient(self.small(x))))
+
+    model = Cut()
+    model(X)
+    assert "small" in findings(keras, model)["GRAD001"].message
+
+
 def test_dead_features(keras: Any) -> None:
     found = findings(keras, stack(keras, 4, "relu", bias=-50.0))
     assert "GRAD002" in found

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from segdoctor.core.engine import examine
-from segdoctor.core.measured import GradientFacts, ModeFacts
+from segdoctor.core.measured import GradientFacts, HeadFacts, ModeFacts
 from segdoctor.core.model_facts import Call, CompileFacts, GraphFacts, LayerFacts, WeightFacts
+from segdoctor.core.network_facts import ActivationFacts
 from segdoctor.core.probe import Probe
 from segdoctor.core.trace import Trace
 from segdoctor.probes.gradient_flow import GradientNotFinite, NoGradientPath
@@ -73,6 +74,37 @@ def test_exploding(name: str) -> None:
 def test_biases_do_not_count() -> None:
     biases = gradients([1e-12] * 8, "bias")
     assert answer(GradientVanishes(), gradients=(*biases, *gradients([1.0] * 8))) == ["clear"]
+
+
+def headed(kernel: float, bias: float, weight: float = 5.0) -> tuple[GradientFacts, ...]:
+    """Eight kernels and a head whose kernel and bias have these gradients."""
+    body = gradients([1.0] * 8)
+    head = GradientFacts("head", "kernel", 1.0, 100, True, kernel, weight)
+    return (
+        *(replace(fact, depth=0.9 * fact.depth) for fact in body),
+        head,
+        replace(head, variable="bias", norm=bias, weight_norm=0.0),
+    )
+
+
+def test_features_that_fade_and_a_head_that_starts_near_zero() -> None:
+    assert answer(GradientVanishes(), gradients=headed(2e-7, 1.0, 0.005)) == ["error"]
+    assert answer(GradientVanishes(), gradients=headed(0.4, 1.0)) == ["clear"]
+    # Drawn with a deviation of 1e-8: the others get next to nothing, for one step.
+    small = [replace(fact, norm=1e-8) for fact in headed(0.4, 1.0)[:8]]
+    near_zero = (*small, *headed(0.4, 1.0, 1e-6)[8:])
+    assert answer(GradientVanishes(), gradients=near_zero) == ["clear"]
+
+
+def test_values_that_blow_up() -> None:
+    logits = HeadFacts((2, 8, 8, 4), 4, 3, "logits", -2600.0, 900.0, 3.0)
+    assert answer(GradientExplodes(), gradients=headed(300.0, 1.0), head=logits) == ["error"]
+    features = (ActivationFacts("relu", "relu", 0.9, 4e4, 4e4, 0.0, 0.0, 8, 64),)
+    assert answer(GradientExplodes(), gradients=headed(3e5, 1.0), activations=features) == ["error"]
+    # The gradient of a bias may cancel out.
+    assert answer(GradientExplodes(), gradients=headed(1.0, 1e-8)) == ["clear"]
+    raw = replace(logits, minimum=-880.0)  # images of 0 … 255 in a net without normalisation
+    assert answer(GradientExplodes(), gradients=headed(110.0, 1.0), head=raw) == ["clear"]
 
 
 def test_dead_features_and_a_head_that_starts_at_zero() -> None:

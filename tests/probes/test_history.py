@@ -11,6 +11,7 @@ import pytest
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.engine import examine
+from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.finding import Finding
 from segdoctor.core.history_facts import CallbackFacts, HistoryFacts, Training
 from segdoctor.core.measured import Declared, HeadFacts
@@ -90,6 +91,23 @@ def test_a_loss_that_swings() -> None:
     assert "HIST002" not in findings({"loss": swinging, "learning_rate": cyclic})
 
 
+def test_a_curve_that_fell_at_once_does_not_swing() -> None:
+    settled = [1.4, 0.4, *noisy([0.05] * 18, 0.01)]
+    assert "HIST002" not in findings({"loss": settled})
+    assert "HIST002" in findings({"loss": [1.4, *noisy([1.0] * 19, 0.4)]})
+
+
+def test_the_prior_of_examples_as_they_are_fed() -> None:
+    share, prior = 740 / 950, -sum(n / 950 * math.log(n / 950) for n in (740, 90, 120))
+    black = {"loss": [3.0, 1.2, *[prior] * 4], "accuracy": [0.5, 0.7, *[share] * 4]}
+    fed = FedFacts(8, classes={0: 740, 3: 90, 15: 120, 255: 50})
+    assert "HIST007" in findings(black, fed=fed)
+    assert "HIST007" not in findings({**black, "mean_iou": [0.5] * 6}, fed=fed)
+    curves = HistoryFacts("dict", tuple(range(6)), {"loss": tuple(black["loss"])})
+    alone = examine(LearnedPriorOnly(), Trace({"history": curves, "declared": Declared()}))
+    assert (alone.status, "masks would tell" in alone.reason) == ("not examined", True)
+
+
 def test_nan_from_an_epoch_on() -> None:
     found = findings({"loss": [2.0, 1.5, math.nan, math.nan, math.nan]})
     assert found["HIST004"].evidence[0].value == 3
@@ -121,6 +139,13 @@ def test_a_patience_shorter_than_the_noise() -> None:
     assert findings({"loss": loss, "val_loss": worse}, stopping()) == {}
     slows = CallbackFacts("ReduceLROnPlateau", "val_loss", "min", "min", 1, factor=0.1)
     assert "learning rate" in findings(both, slows)["HIST003"].message
+
+
+def test_a_direction_that_only_the_metric_knows() -> None:
+    unknown = stopping("val_mean_io_u", direction="unknown", mode="auto")
+    training = Training(True, (), (unknown,))
+    outcome = examine(MonitorDirectionWrong(), Trace({"training": training}))
+    assert (outcome.status, "metrics=" in outcome.reason) == ("not examined", True)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +183,10 @@ def test_a_key_that_training_never_reports() -> None:
     assert findings(None, stopping(), validation=False)["HIST006"].severity == "error"
     assert findings({"loss": falling()}, stopping())["HIST006"].severity == "warning"
     assert findings(None, watching, reported=("accuracy",))["HIST006"].severity == "warning"
-    # Nothing is known of validation data, and nothing speaks against it.
-    assert findings(None, stopping(patience=50)) == {}
+    # Nothing is known of validation data: no more than a warning.
+    unknown = findings(None, stopping(patience=50))["HIST006"]
+    assert (unknown.severity, "validation_data" in unknown.message) == ("warning", True)
+    assert findings(None, stopping(patience=50), validation=True) == {}
     assert findings(None, watching, reported=("mean_iou",), validation=True) == {}
 
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from segdoctor.core.engine import examine
-from segdoctor.core.measured import GradientFacts, UpdateFacts
+from segdoctor.core.history_facts import CallbackFacts, HistoryFacts
+from segdoctor.core.measured import GradientFacts, StepEffect, UpdateFacts
 from segdoctor.core.model_facts import CompileFacts
+from segdoctor.core.network_facts import OutputGradientFacts
 from segdoctor.core.trace import Trace
+from segdoctor.core.training_facts import SweepFacts
+from segdoctor.probes.learning_rate import LearningRateOutsideRange
 from segdoctor.probes.optimisation import UpdateTooLarge, UpdateTooSmall
+from segdoctor.probes.schedule import ScheduleEndsTooEarly
+from segdoctor.recorder.schedule import schedule_facts
 
 
 def steps(ratio: float) -> tuple[UpdateFacts, ...]:
@@ -61,6 +70,64 @@ def test_too_large(ratio: float, fires: bool) -> None:
     if fires:
         patch = outcome.findings[0].fix.patch  # type: ignore[union-attr]
         assert patch == {"optimizer.name": "Adam", "optimizer.learning_rate": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "effect", "wanted"),
+    [
+        (0.1, StepEffect(13.0, 1.41, 10.2), "error"),  # only the head trains, SGD 50
+        (0.1, StepEffect(120.0, 1.41, math.inf), "error"),
+        (0.1, StepEffect(4.3, 1.97, 0.5), "clear"),  # SGD 1 with batch normalisation: .99
+        (
+            0.077,
+            StepEffect(3.2, 66.5, 305.0),
+            "clear",
+        ),  # Adam 1e-2 on 0 … 255: the best of its kind
+        (0.1, StepEffect(0.3, 1.41), "clear"),
+        (1.2, StepEffect(7.0, 1.97, 0.56), "warning"),  # Adam .1 with batch normalisation: 1.0
+        (1.2, StepEffect(3.8, 1.41, 6.1), "error"),  # … and without: .59
+        (1.5, StepEffect(2.5, 0.81, 0.79), "error"),  # a Dice that cannot grow: .18
+    ],
+)
+def test_what_a_large_step_does(ratio: float, effect: StepEffect, wanted: str) -> None:
+    outcome = examine(UpdateTooLarge(), Trace({"updates": steps(ratio), "step_effect": effect}))
+    assert (outcome.findings[0].severity if outcome.findings else outcome.status) == wanted
+
+
+SWEPT = SweepFacts((1e-6, 10.0), (1.0, 1.0), 1e-3, 1e-1, 1e-5, "Adam")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rate", "fires"),
+    [
+        (0.5, 1e-5, True),
+        (0.1, 1e-5, False),
+        (0.1, 1e-7, True),
+        (0.38, 1e-5, True),
+        (0.1, 5.0, True),
+    ],
+)
+def test_low_rates_are_for_nets_that_know(wrong: float, rate: float, fires: bool) -> None:
+    known = OutputGradientFacts(pixels={0: 0.6, 3: 0.4}, wrong=wrong)
+    swept = replace(SWEPT, run=rate)
+    trace = Trace({"sweep": swept, "output_gradient_facts": known})
+    assert bool(examine(LearningRateOutsideRange(), trace).findings) is fires
+
+
+def plateau(values: list[float], epochs: int = 40) -> list[str]:
+    """OPT005 where ReduceLROnPlateau(patience=2) watches a curve that ends at ``epochs``."""
+    watching = CallbackFacts("ReduceLROnPlateau", "loss", "min", "min", 2, factor=0.1)
+    history = HistoryFacts("dict", tuple(range(len(values))), {"loss": tuple(values)})
+    optimizer = SimpleNamespace(learning_rate=1e-3)
+    facts = schedule_facts(optimizer, epochs, 10, None, [watching], history)
+    return [f.code for f in examine(ScheduleEndsTooEarly(), Trace({"schedule": facts})).findings]
+
+
+def test_a_plateau_that_is_one_and_one_of_noise() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.25, 40)
+    assert plateau((np.linspace(2.0, 1.0, 40) + noise).tolist()) == ["OPT005"]
+    settled = [1.5, 0.8, 0.4, 0.2, 0.1, 0.06, *[0.05 + 0.001 * (i % 3) for i in range(34)]]
+    assert plateau(settled) == []
 
 
 @pytest.mark.parametrize("probe", [UpdateTooSmall(), UpdateTooLarge()])
