@@ -66,7 +66,7 @@ def hostile_models(folder: Path) -> Iterator[Row]:
     yield "4 no model: one line, exit 2", f"{lines} of {len(broken)}", "all", lines == len(broken)
 
 
-def _bomb_files(folder: Path) -> Iterator[tuple[str, Path, bool]]:
+def bomb_files(folder: Path) -> Iterator[tuple[str, Path, bool]]:
     """Name, file, and whether reading it is to be refused."""
     for name, side in (("3 GiB shape", 28_377), ("40 GiB shape", 103_622)):
         path = write_h5(folder / f"{side}.h5", CONFIG, {"conv": []})
@@ -96,7 +96,7 @@ def _bomb_files(folder: Path) -> Iterator[tuple[str, Path, bool]]:
 
 
 def bombs(folder: Path) -> Iterator[Row]:
-    for name, path, refused in _bomb_files(folder):
+    for name, path, refused in bomb_files(folder):
         status, seconds, memory, errors = measured("inspect", str(path))
         right = (status == 2 and errors.count("\n") == 1) if refused else status in (0, 1)
         yield (

@@ -31,6 +31,8 @@ STAGE_LIMIT_S = 600.0  # of a stage without a budget of its own
 _OF_A_BUDGET = "trial"
 _PATIENCE_S = 0.8  # for the child to tell what it has, once it was told to stop
 _MEMORY_SIGNALS = {signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}
+_OF_MEMORY = ("no memory", "ResourceExhausted", "bad_alloc", "OOM")
+_SMALLER = ", as it is when memory runs out; --trial-batch and --crop make it smaller"
 _HERE = "no sandbox: what was given cannot be handed to a child process; the code ran in this one"
 _START = "import sys; sys.path[:] = {path!r}; from segdoctor.examination.worker import serve; "
 
@@ -210,16 +212,13 @@ class _Child:
 
     def _why(self) -> str:
         if self._failed:
-            return f"the stage {self._stage} failed: {self._failed}"
+            memory = _SMALLER if any(word in self._failed for word in _OF_MEMORY) else ""
+            return f"the stage {self._stage} failed: {self._failed}{self._batch()}{memory}"
         status = self._process.wait()
         if status >= 0:
             return f"the process that ran the model ended with status {status} in {self._stage}"
         name = signal.Signals(-status).name
-        memory = (
-            ", as it is when memory runs out; --trial-batch and --crop make it smaller"
-            if -status in _MEMORY_SIGNALS
-            else ""
-        )
+        memory = _SMALLER if -status in _MEMORY_SIGNALS else ""
         return (
             f"the process that ran the model was ended by {name} in the stage {self._stage} "
             f"(last: {self._doing}{self._batch()}){memory}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segdoctor.core.clean import clean
+from segdoctor.report.own_cache import load_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,6 +64,7 @@ MARKS = ("o", "s", "^", "D", "v", "P")
 @contextmanager
 def drawing() -> Iterator[None]:
     """Draw with Matplotlib's own defaults, and put the user's settings back afterwards."""
+    load_matplotlib()
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():

@@ -145,3 +145,22 @@ def test_a_read_only_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(files.os, "open", refuse)
     with pytest.raises(OutputError, match="Read-only file system"):
         check_writable(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Matplotlib keeps two folders on Linux alone")
+def test_nothing_is_left_in_the_users_home(tmp_path: Path) -> None:
+    code = """
+        import os
+        from segdoctor.report.canvas import drawing
+        before = dict(os.environ)
+        with drawing():
+            from matplotlib.font_manager import fontManager
+        assert fontManager.ttflist
+        assert dict(os.environ) == before
+    """
+    home = {name: value for name, value in os.environ.items() if name[:3] not in ("XDG", "MPL")}
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**home, "HOME": str(tmp_path)}, check=True,
+    )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
