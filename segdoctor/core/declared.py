@@ -23,3 +23,4 @@ class Declared:
     encoding_declared: bool = True  # False: segdoctor itself encoded the labels for the loss
     range_declared: bool = True  # False: segdoctor itself chose the input range
     loss_stand_in: bool = False  # True: no loss is known, a right one for the head stands in
+    why_no_loss: str = ""  # then: why none is known

@@ -17,7 +17,7 @@ _OUT_LEADERS = ("OUT001", "OUT002", "OUT003", "OUT004", "OUT006", "OUT007")
 _PART_LEADERS = ("TRIAL004", "TRIAL005", "TRIAL006", "TRIAL007")
 
 EXPLAINS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(_LABEL_LEADERS, ("LBL003", "IGN005", "DATA011")),
+    **dict.fromkeys(_LABEL_LEADERS, ("LBL003", "IGN004", "IGN005", "DATA011")),
     "LBL003": ("OUT008", "IGN003", "LOSS001", "LOSS004"),
     "OUT008": ("IGN003", "LOSS001", "LOSS004", "LBL002"),
     "IGN003": ("IGN001", "LOSS001", "LOSS004"),
@@ -26,7 +26,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "LBL002": ("LOSS001", "LOSS007"),
     "LBL008": ("LBL003", "OUT008", "IGN003", "LOSS001", "LOSS004"),
     "LBL001": ("LBL002", "LOSS001", "LOSS007"),
-    "LOSS010": ("LOSS001", "LOSS002", "LOSS003"),
+    "LOSS010": ("LOSS002", "LOSS003"),
+    "LOSS004": ("GRAD004",),
     **dict.fromkeys(("LOSS005", "LOSS006", "LOSS007"), ("LOSS002", "LOSS004")),
     **dict.fromkeys(("IGN004", "IGN005", "IGN006"), ("IGN001", "IGN007")),
     **dict.fromkeys(_OUT_LEADERS, ("LOSS002", "LOSS003", "LOSS004", "GRAD006")),
@@ -117,12 +118,21 @@ def explained(
             for other in told
             if weight[other.code] <= weight[finding.code] and other.severity != "info"
         ]
+        if _made_by_the_model(finding):
+            present = [code for code in present if "LOSS004" not in (code, *reach(code))]
         leader = leader_of(finding.code, present) or _named_part(finding, told)
         if leader is None or still_there(leader, finding.code):
             result.append(finding)
         else:
             result.append(finding.explained_by(leader))
     return tuple(sorted(result, key=importance))
+
+
+def _made_by_the_model(finding: Finding) -> bool:
+    """A gradient that is no number because the output is none: no loss is to blame."""
+    return finding.code == "GRAD004" and any(
+        evidence.name == "the output itself is finite" for evidence in finding.evidence
+    )
 
 
 def _named_part(finding: Finding, told: tuple[Finding, ...]) -> str | None:

@@ -71,6 +71,7 @@ class LabelFacts:
     three channels that are no one-hot code. ``masks``: each example of ids in the plane.
     ``sums_to_one_over``: the class axis of one-hot labels
     where it is not the last one. ``row_sums``: sum over channels → pixels (one-hot).
+    ``factor``: the one number, not 1, that stands in the place of the 1 of all one-hot rows.
     ``void_rows``: form of the void rows of one-hot labels → pixels: ``"zero"``, ``"255"``,
     ``"one channel 255"``, ``"other"``."""
 
@@ -86,6 +87,7 @@ class LabelFacts:
     sums_to_one_over: int | None = None
     colours: Mapping[str, int] = field(default_factory=dict)
     masks: tuple[FedMask, ...] = ()
+    factor: float | None = None
 
 
 Scale = Literal["logits", "probabilities", "either", "unknown"]

@@ -12,6 +12,7 @@ from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContrac
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing
+from segdoctor.measures.labels import stray_ids
 from segdoctor.measures.void_trail import void_trail
 
 
@@ -61,6 +62,7 @@ def asked_fields(
         flavour=package_flavour(run.model),
         head_kind=head.kind,
         layout=layout_of(head, labels),
+        strays=stray_ids(labels.histogram, head.channels) if labels.kind == "ids" else (),
     )
     fields["loss_contract"] = contract
     if "no answer within" in contract.raises:

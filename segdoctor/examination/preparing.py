@@ -17,6 +17,7 @@ from segdoctor.examination import feeding, recording, settling
 from segdoctor.examination.opening import Opened
 from segdoctor.examination.request import Request
 from segdoctor.measures.drawing import VOID
+from segdoctor.measures.labels import count_values, stray_ids
 
 STAND_IN_RATE = 1e-3
 CLEARLY_BETTER = 0.67
@@ -62,6 +63,7 @@ def prepare(
         encoding_declared=batch.declared_encoding if batch else False,
         range_declared=batch.declared_range if batch else False,
         loss_stand_in=loss is None,
+        why_no_loss=settled.why_no_loss,
     )
     if loss is None and batch is not None:
         loss, words = _stand_in(model, batch, declared)
@@ -144,20 +146,38 @@ def _fed(
 
 
 def _left_out_by(loss: Any, model: Any, batch: Batch) -> tuple[int | None, str]:
-    """The usual void value of the labels to which a loss of the user's own gives no gradient."""
+    """The value of the labels that is no class and to which a loss of the user's own gives no
+    gradient: a usual void value, else one that it leaves out on purpose."""
     from segdoctor.recorder.layers import package_flavour
     from segdoctor.recorder.loss_answers import ask_loss, is_of_keras
 
     y = np.asarray(batch.y)
-    channels = model.output_shape[-1] if hasattr(model, "output_shape") else None
-    usual = [void for void in (VOID, -1) if (y == void).any()]
-    if loss is None or is_of_keras(loss) or not isinstance(channels, int) or not usual:
+    if loss is None or is_of_keras(loss) or y.dtype.kind not in "biuf":
         return None, ""
-    if channels > VOID or y.shape[-1] == channels:
+    if not (y.max(initial=0) > 1 or y.min(initial=0) < 0):
         return None, ""
-    contract = ask_loss(loss, channels, flavour=package_flavour(model))
-    left_out = [void for void in usual if void in contract.ignores]
+    channels = _channels(model, batch)
+    if channels is None or channels > VOID or y.shape[-1] == channels:
+        return None, ""
+    strays = stray_ids(count_values(y)[0], channels)
+    if not strays:
+        return None, ""
+    contract = ask_loss(loss, channels, flavour=package_flavour(model), strays=strays)
+    usual = [void for void in (VOID, -1) if (y == void).any() and void in contract.ignores]
+    left_out = [*usual, *(int(value) for value in str(contract.facts.get("masked", "")).split())]
     return (left_out[0], "loss") if left_out else (None, "")
+
+
+def _channels(model: Any, batch: Batch) -> int | None:
+    """Output channels of a net of one output; of a subclassed one by a forward pass."""
+    from segdoctor.recorder.forward import TracedForward
+
+    try:
+        channels = model.output_shape[-1]
+    except (AttributeError, RuntimeError):  # a subclassed net has none
+        outputs = TracedForward(model, False, eager=True)(batch.x[:1])
+        channels = getattr(outputs.y_pred, "shape", (None,))[-1]
+    return channels if isinstance(channels, int) else None
 
 
 def _stand_in(model: Any, batch: Batch, declared: Declared) -> tuple[Any, str]:

@@ -154,6 +154,8 @@ def true_ids(
     onehot = labels.kind == "onehot"
     if onehot and labels.sums_to_one_over is not None:
         y = np.moveaxis(y, labels.sums_to_one_over, -1)
+    if labels.factor is not None:
+        y = np.asarray(y, np.float32) / labels.factor
     return label_ids(
         y,
         _spatial(y.shape[:-1] if onehot else y.shape, np.shape(batch.x)),

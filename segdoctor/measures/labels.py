@@ -16,6 +16,7 @@ _MOST_SUMS = 64
 _PROPER_SHARE = 0.5  # of the rows that say something, from which on rows are one-hot
 _SMALL = 1e-3
 _VOID = 255.0
+_LARGEST = 1 << 15  # no id lies beyond
 
 
 def label_facts(
@@ -94,6 +95,16 @@ def count_values(y: NDArray[Any], most: int = _MOST_VALUES) -> tuple[dict[float,
     return {_plain(value): int(count) for value, count in pairs}, fractional, not_finite
 
 
+def stray_ids(histogram: Mapping[float, int], channels: int, most: int = 4) -> tuple[int, ...]:
+    """The most frequent whole numbers among labels that are no class of a head of ``channels``."""
+    strays = [
+        value
+        for value in histogram
+        if value == int(value) and not 0 <= value < max(channels, 2) and abs(value) < _LARGEST
+    ]
+    return tuple(int(v) for v in sorted(strays, key=lambda v: (-histogram[v], v))[:most])
+
+
 def _plain(value: float) -> float:
     return float(round(value, 9))
 
@@ -109,16 +120,22 @@ def _class_axis(
             candidates.append(1)
     elif y.ndim == 3 and num_classes not in (None, 1) and y.shape[-1] == num_classes:
         candidates.append(2)
-    shares = {axis: _proper_share(np.moveaxis(y, axis, -1), ignore_label) for axis in candidates}
+    shares = {
+        axis: _proper_share(np.moveaxis(y, axis, -1), ignore_label, of_head=num_classes)
+        for axis in candidates
+    }
     best = max(shares, key=shares.__getitem__, default=None)
     return best if best is not None and shares[best] >= _PROPER_SHARE else None
 
 
-def _proper_share(y: NDArray[Any], ignore_label: int | bool | None) -> float:
+def _proper_share(
+    y: NDArray[Any], ignore_label: int | bool | None, of_head: int | None = None
+) -> float:
     """Of the pixels whose row over the last axis is no void row, the share that says one class.
 
     Where all rows are void rows, 1 if there are more than three channels (else a black and white
-    picture would be taken for one-hot labels).
+    picture would be taken for one-hot labels). Rows of one value that is not 1 in one channel are
+    one-hot labels that were multiplied.
     """
     channels = y.shape[-1]
     rows = np.asarray(y, dtype=np.float32).reshape(-1, channels)
@@ -127,13 +144,28 @@ def _proper_share(y: NDArray[Any], ignore_label: int | bool | None) -> float:
     if not len(rows):
         return float(channels > 3)
     legal = (rows.min(axis=-1) >= -_SMALL) & (rows.max(axis=-1) <= 1 + _SMALL)
-    if channels > 3 and legal.all() and np.isin(np.unique(rows[:4096]), (0, 1)).all():
+    more = channels > 3 or (channels == of_head and not (rows == rows[:, :1]).all(-1).any())
+    if more and legal.all() and np.isin(np.unique(rows[:4096]), (0, 1)).all():
         # Several classes at once is still a code of zeros and ones, if a lesser one.
         legal_share = _PROPER_SHARE
     else:
         legal_share = 0.0
     proper = legal & (np.abs(rows.sum(axis=-1) - 1) < 10 * _SMALL)
+    if channels == of_head and _factor(rows) is not None:
+        legal_share = _PROPER_SHARE
     return max(float(proper.mean()), legal_share)
+
+
+def _factor(rows: NDArray[np.float32]) -> float | None:
+    """The one number, not 1, that stands in one channel of each row, where at least two channels
+    have it; None for other rows."""
+    some = rows[(rows != 0).any(axis=-1)]
+    if not len(some) or ((some != 0).sum(axis=-1) != 1).any():
+        return None
+    top = some.sum(axis=-1)
+    several = len(np.unique(some.argmax(axis=-1))) > 1
+    same = top[0] > 0 and abs(top[0] - 1) > _SMALL and np.allclose(top, top[0])
+    return float(top[0]) if several and same else None
 
 
 def _void_row_masks(
@@ -157,14 +189,18 @@ def _onehot_facts(y: NDArray[Any], axis: int, ignore_label: int | bool | None) -
     rows = rows[finite]
     masks = _void_row_masks(rows, ignore_label)
     total = rows.sum(axis=-1)
+    factor = _factor(rows)
+    if factor is not None:  # every row is multiplied: what stands in one channel is no void
+        masks["one channel 255"][:] = False
     legal = (rows.max(axis=-1, initial=0) <= 1 + _SMALL) & (rows.min(axis=-1, initial=0) >= -_SMALL)
     proper = legal & (np.abs(total - 1) < 10 * _SMALL)
     void = masks["zero"] | masks["255"] | masks["one channel 255"]
     void_rows = {form: int(mask.sum()) for form, mask in masks.items()}
     void_rows["other"] = int((~legal & ~void).sum())
-    counts = np.bincount(rows[proper].argmax(axis=-1), minlength=channels).tolist()
+    saying = proper if factor is None else (rows != 0).any(axis=-1)
+    counts = np.bincount(rows[saying].argmax(axis=-1), minlength=channels).tolist()
     histogram = {float(i): int(count) for i, count in enumerate(counts) if count}
-    sums = count_values(np.round(total, 3), _MOST_SUMS)[0]
+    sums = count_values(np.round(total, 3 if factor is None else 6), _MOST_SUMS)[0]
     fractional = int((np.mod(rows[proper], 1) != 0).sum())
     return LabelFacts(
         shape=y.shape,
@@ -175,6 +211,7 @@ def _onehot_facts(y: NDArray[Any], axis: int, ignore_label: int | bool | None) -
         fractional=fractional,
         not_finite=not_finite,
         row_sums=sums,
+        factor=factor,
         void_rows={form: count for form, count in void_rows.items() if count},
         masks=_planes(y, axis, np.where(void, -1, rows.argmax(axis=-1))) if finite.all() else (),
         sums_to_one_over=axis if axis != y.ndim - 1 else None,

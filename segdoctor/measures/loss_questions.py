@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
+import numpy as np
+
 from segdoctor.core.measured import Answer, LossContract, Scale
-from segdoctor.measures.loss_answer import Fact
+from segdoctor.measures.loss_answer import Fact, finite, gradient_of
 from segdoctor.measures.loss_coupling import coupling_questions, repeat_questions
 from segdoctor.measures.loss_dilution import dilution_questions, weight_questions
 from segdoctor.measures.loss_extremes import best_questions, edge_questions
@@ -21,7 +23,7 @@ from segdoctor.measures.loss_scale import read_scale, scale_questions
 from segdoctor.measures.loss_score import score_questions
 from segdoctor.measures.loss_sheet import Question, Sheet
 from segdoctor.measures.loss_shuffle import shuffle_questions
-from segdoctor.measures.loss_void import all_void_question, void_questions
+from segdoctor.measures.loss_void import all_void_question, unused_id, void_questions
 
 Interview = Generator[Question, Answer, LossContract]
 _Facts = dict[str, Fact]
@@ -36,6 +38,7 @@ def loss_questions(
     spatial: tuple[int, ...] = (4, 6),
     batch: int = 2,
     exact: bool = False,
+    strays: tuple[int, ...] = (),
     seed: int = 0,
 ) -> Interview:
     """Yield the questions for one loss; the generator's return value is its contract.
@@ -55,6 +58,8 @@ def loss_questions(
     spatial : tuple of int
         Pixels; an axis that is as long as there are channels is made longer by one, so that
         nothing fits by accident, unless ``exact``.
+    strays : tuple of int
+        Ids of the run's labels that are no class of the head: does the loss leave them out?
     batch, seed : int
 
     Yields
@@ -89,7 +94,7 @@ def loss_questions(
         notes.learn((yield from comparing_questions(sheet, form)))
         if notes.facts.get("has_gradient"):
             notes.learn((yield from shuffle_questions(sheet, form)))
-    ignores = yield from _void(sheet, notes, forms)
+    ignores = yield from _void(sheet, notes, forms, strays)
     notes.learn((yield from weight_questions(sheet, form)))
     return LossContract(
         name,
@@ -103,12 +108,14 @@ def loss_questions(
 
 
 def _void(
-    sheet: Sheet, notes: Notes, forms: list[str]
+    sheet: Sheet, notes: Notes, forms: list[str], strays: tuple[int, ...]
 ) -> Generator[Question, Answer, tuple[int, ...]]:
     """Which label values are left out, and whether the mean still counts them."""
+    control = unused_id(sheet.channels, strays)
+    others = (*strays, control) if strays else ()
     ignores = {int(value) for value in str(notes.facts.get("ignored_classes", "")).split()}
     for form in one_of_each_kind(forms):
-        treatments = yield from void_questions(sheet, form)
+        treatments = yield from void_questions(sheet, form, others)
         notes.facts.update(treatments)
         left_out = {}
         for key, how in treatments.items():
@@ -120,6 +127,13 @@ def _void(
                 ignores.add(int(value))
         if left_out:
             notes.learn((yield from dilution_questions(sheet, form, left_out)))
+    notes.facts["masked"] = " ".join(
+        str(value)
+        for value in strays
+        if value in ignores
+        and (control not in ignores or notes.facts.get(f"dilutes_value_{value}") is False)
+    )
+    ignores.discard(control)
     if 255 in ignores:
         notes.facts = {**(yield from all_void_question(sheet, forms[0])), **notes.facts}
     return tuple(sorted(ignores))
@@ -129,19 +143,51 @@ def interview(ask: Callable[[Question], Answer], questions: Interview) -> LossCo
     """Hold the interview: hand each question to ``ask`` and return the contract.
 
     The contract keeps every answer but its gradient. Where questions were left unasked (the loss
-    takes too long), what was concluded from the rest is no evidence and is taken back.
+    takes too long), what was concluded from the rest is no evidence and is taken back. A loss that
+    is small throughout is read in its own unit, so that nothing of it passes for rounding.
     """
     answers: list[Answer] = []
+    unit = 0.0
     try:
         question = next(questions)
         while True:
             answer = ask(question)
             answers.append(replace(answer, gradient=None))
-            question = questions.send(answer)
+            unit = unit or _unit_of(answer)
+            question = questions.send(_in_unit(answer, unit or 1.0))
     except StopIteration as end:
         contract: LossContract = end.value
+    if unit and unit != 1.0:
+        told = {key: _times(contract.facts[key], unit) for key in _VALUES if key in contract.facts}
+        contract = replace(contract, facts={**contract.facts, **told})
     missed = sum(not answer.asked for answer in answers)
     if missed and not contract.raises:
         kept = {"unasked": missed, "asked": len(answers) - missed}
         contract = LossContract(contract.name, facts=kept)
     return replace(contract, answers=tuple(answers))
+
+
+_SMALL = 1e-3
+_VALUES = ("lowest_right", "lowest_wrong", "at_perfect", "at_wrong", "largest_gradient")
+"""Facts that are values of the loss."""
+
+
+def _unit_of(answer: Answer) -> float:
+    """1, but of a loss whose value and gradient are both tiny: their size; 0 of no number."""
+    gradient = gradient_of(answer)
+    if answer.value is None or gradient is None or not finite(answer):
+        return 0.0
+    size = max(abs(answer.value), float(np.abs(gradient).sum()))
+    return size if 0 < size < _SMALL else 1.0
+
+
+def _in_unit(answer: Answer, unit: float) -> Answer:
+    if unit == 1.0 or answer.value is None:
+        return answer
+    gradient = gradient_of(answer)
+    gradient = None if gradient is None else gradient / unit
+    return replace(answer, value=answer.value / unit, gradient=gradient)
+
+
+def _times(value: Fact, unit: float) -> Fact:
+    return value * unit if isinstance(value, float) else value

@@ -23,8 +23,10 @@ def shuffle_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Fa
         squared error and binary cross-entropy are). ``"normalises_pixels"``: beyond that, scaling
         or raising *all* entries of an image leaves it: a softmax or a quotient over the long list.
     """
-    if sheet.channels == 1 or form != "BHWC":
+    if sheet.channels == 1:
         return {}
+    if form != "BHWC":
+        return (yield from _one_list_questions(sheet, form))
     soft, labels = sheet.soft(), sheet.labels(form)
     rng = np.random.default_rng(4)
     order = rng.permutation(soft[0].size)
@@ -48,6 +50,35 @@ def shuffle_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Fa
         if not differ(plain.value, answer.value) and differ(plain.value, half.value):
             facts["normalises_pixels"] = True
     return facts
+
+
+def _one_list_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Facts]:
+    """Of ids, which cannot be shuffled over the classes: whether all entries of an image compete.
+
+    Raising (or scaling) all of an image leaves the loss, raising all of one pixel does not: a
+    softmax over the classes does not see the second either.
+    """
+    labels, soft, scores = sheet.labels(form), sheet.soft(), sheet.scores()
+    for name, plain, moved, one in (
+        ("raised", scores, scores + np.float32(1.0), scores + np.float32(1.0) * _a_pixel(scores)),
+        ("scaled", soft, 2 * soft, soft + soft * _a_pixel(soft)),
+    ):
+        values = []
+        for what, y_pred in (("none", plain), ("all", moved), ("one pixel", one)):
+            asked = np.asarray(y_pred, np.float32)
+            answer = yield Question(labels, asked, f"{what} {name}, {form}")
+            values.append(answer.value)
+        none, all_, pixel = values
+        if none is not None and not differ(none, all_) and differ(none, pixel):
+            return {"forgets_classes": True, "normalises_pixels": True}
+    return {}
+
+
+def _a_pixel(array: Array) -> Array:
+    """1 at one pixel of the first image, 0 elsewhere."""
+    mark = np.zeros_like(array)
+    mark[(0,) * (array.ndim - 1)] = 1
+    return mark
 
 
 def _only_first_entry_moved(plain: Answer, other: Answer) -> bool:

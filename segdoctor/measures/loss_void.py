@@ -16,8 +16,10 @@ VOID_IDS = (255, -1)
 Treatments = dict[str, str]
 
 
-def void_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Treatments]:
-    """Ask how void is treated in one form of labels.
+def void_questions(
+    sheet: Sheet, form: str, others: tuple[int, ...] = ()
+) -> Generator[Question, Answer, Treatments]:
+    """Ask how void is treated in one form of labels; ``others``: further ids that are asked for.
 
     Returns
     -------
@@ -33,11 +35,18 @@ def void_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Treat
             labels[sheet.void] = fill
             found[name] = yield from _treatment(sheet, labels, f"{name}, {form}")
         return found
-    for value in (*VOID_IDS, sheet.channels if sheet.channels > 1 else 2):
+    behind = sheet.channels if sheet.channels > 1 else 2
+    for value in dict.fromkeys((*VOID_IDS, behind, *others)):
         ids = np.where(sheet.void, value, sheet.ids)
         labels = sheet.encode(ids, form)
         found[f"value_{value}"] = yield from _treatment(sheet, labels, f"void {value}, {form}")
     return found
+
+
+def unused_id(channels: int, others: tuple[int, ...]) -> int:
+    """An id that is no class, no usual void, and none of ``others``."""
+    taken = {*VOID_IDS, channels, *others}
+    return next(value for value in range(max(channels, 2) + 3, 10**6) if value not in taken)
 
 
 def _treatment(sheet: Sheet, labels: Array, name: str) -> Generator[Question, Answer, str]:

@@ -16,6 +16,19 @@ from numpy.typing import NDArray
 from segdoctor.measures.drawing import VOID, voc_palette
 
 VOC_CLASSES = 21
+OTHER_PALETTES: Mapping[str, tuple[tuple[int, int, int], ...]] = {
+    "Cityscapes": (
+        *((128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153)),
+        *((153, 153, 153), (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152)),
+        *((70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100)),
+        *((0, 80, 100), (0, 0, 230), (119, 11, 32)),
+    ),
+    "CamVid": (
+        *((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192)),
+        *((128, 128, 0), (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
+    ),
+}
+"""Colours of other published sets, by class id; black is void in both."""
 _USED = (*range(VOC_CLASSES), VOID)
 _LARGE_STEP, _STEPS = 5, 3  # of scaled ids without a class list: least step, and fewest of them
 _FEW_CLASSES = 8  # of more, values spread over 0 … 255 lie too close to be told by a tolerance
@@ -112,6 +125,21 @@ def as_luminances(histogram: Mapping[float, int]) -> Recognised | None:
 def as_red_channel(histogram: Mapping[float, int]) -> Recognised | None:
     """The values as red channel of VOC's palette (0, 64, 128, 192, 224)."""
     return _by_table("red channel of VOC's palette", histogram, red_channels())
+
+
+def as_other_palette(histogram: Mapping[float, int]) -> Recognised | None:
+    """The values as luminances or red channel of another published palette: the one that
+    explains most of them."""
+    found = []
+    for name, palette in OTHER_PALETTES.items():
+        colours = np.array(palette, np.int64)
+        grey = (colours @ np.array([299, 587, 114]) + 500) // 1000
+        for what, values in (("luminance", grey), ("red channel", colours[:, 0])):
+            table = {label: int(value) for label, value in enumerate(values)}
+            known = _by_table(f"{what} of the palette of {name}", histogram, table)
+            if known is not None:
+                found.append(known)
+    return max(found, key=lambda known: (known.share, len(known.ids)), default=None)
 
 
 def as_colours(colours: Mapping[str, int]) -> Recognised | None:

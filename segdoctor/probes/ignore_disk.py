@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import Probe
 from segdoctor.probes.label_values import ON_DISK, files_with, label_values
 
@@ -47,8 +47,9 @@ class IgnoreLabelUndeclared(Probe):
         scan: ScanFacts | None = None,
         declared: Declared | None = None,
         head: HeadFacts | None = None,
+        loss_contract: LossContract | None = None,
     ) -> Iterator[Finding]:
-        for values in label_values(labels, scan, declared, head):
+        for values in label_values(labels, scan, declared, head, loss_contract):
             if values.kind not in ("ids", "binary") or values.void_denied:
                 continue  # denied: the value is out of range (LBL003)
             if values.two_valued and 255 in values.histogram:

@@ -131,7 +131,8 @@ class LuminanceAsLabel(Probe):
     code = "LBL005"
     how = (
         "Compares the values with the luminances (38, 75, 113, 15, …, void 220) and with the red "
-        "channel (64, 128, 192, void 224) of Pascal VOC's palette."
+        "channel (64, 128, 192, void 224) of Pascal VOC's palette, and with those of Cityscapes' "
+        "and CamVid's."
     )
     why = (
         "tf.io.decode_png(channels=1), cv2.imread and .convert('L') expand the palette to colours "
@@ -149,6 +150,10 @@ class LuminanceAsLabel(Probe):
     distinct: int = field(
         default=2,
         metadata={"doc": "different values other than 0 that must be the palette's"},
+    )
+    distinct_of_others: int = field(
+        default=3,
+        metadata={"doc": "the same for the palettes of Cityscapes and CamVid"},
     )
 
     def examine(
@@ -169,7 +174,7 @@ class LuminanceAsLabel(Probe):
                 f"The {values.where} hold {ids_in_words(values.histogram)}: that is the "
                 f"{found.what}, not class ids ({pairs})."
             )
-            decodable = found.what.startswith("luminance")
+            decodable = found.what == "luminance of VOC's palette"
             yield self.finding(
                 message,
                 (
@@ -196,16 +201,25 @@ class LuminanceAsLabel(Probe):
         from segdoctor.measures.palettes import (
             VOC_CLASSES,
             as_luminances,
+            as_other_palette,
             as_red_channel,
             as_scaled,
         )
 
-        if values.kind not in ("ids", "binary") or values.two_valued:
+        if values.kind not in ("ids", "binary"):
             return None
         classes = values.classes or VOC_CLASSES
+        # One red is enough where the classes are as many as VOC has: {0, 128} of a plain batch.
+        of_voc = values.classes == VOC_CLASSES and 255 not in values.histogram
+        if values.two_valued and not of_voc:
+            return None
         scaled = as_scaled(values.histogram, values.classes, values.scale_void)
-        for found in (as_luminances(values.histogram), as_red_channel(values.histogram)):
-            if found is None or found.share < self.share or len(found.ids) < self.distinct:
+        for found, distinct in (
+            (as_luminances(values.histogram), self.distinct),
+            (as_red_channel(values.histogram), 1 if of_voc else self.distinct),
+            (as_other_palette(values.histogram), self.distinct_of_others),
+        ):
+            if found is None or found.share < self.share or len(found.ids) < distinct:
                 continue
             if max(found.ids) < classes:
                 continue
@@ -244,6 +258,9 @@ class ScaledLabels(Probe):
     ) -> Iterator[Finding]:
         from segdoctor.measures.palettes import as_scaled
 
+        if labels is not None and scaled_onehot(labels):
+            yield self._onehot(labels.factor or 1.0, labels)
+            return
         for values in label_values(labels, scan, declared, head):
             if values.kind not in ("ids", "binary"):
                 continue
@@ -282,3 +299,24 @@ class ScaledLabels(Probe):
                 Fix(words, code, {"labels.scale": factor}),
             )
             return
+
+    def _onehot(self, factor: float, labels: LabelFacts) -> Finding:
+        step = f"{factor:g}" if factor > 1 else f"{1 / factor:.0f}"
+        does, undo = ("multiplied", "/") if factor > 1 else ("divided", "*")
+        return self.finding(
+            f"The one-hot labels as fed hold {factor:.3g} in the place of 1: they were {does} by "
+            f"{step}, as images are scaled.",
+            (Evidence("what stands in the place of 1", factor, 1.0, where=AS_FED),),
+            Fix(
+                "Scale images only, and labels back.",
+                f"y = np.rint(y {undo} {step})",
+                {"labels.encoding": "onehot"},
+            ),
+        )
+
+
+def scaled_onehot(labels: LabelFacts) -> bool:
+    """Whether one-hot labels were scaled as images are: 255 for 1, or 1/255."""
+    return labels.factor is not None and any(
+        abs(labels.factor / scale - 1) < 0.01 for scale in (255, 1 / 255)
+    )

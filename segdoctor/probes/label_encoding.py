@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.label_values import (
     AS_FED,
@@ -17,6 +17,7 @@ from segdoctor.probes.label_values import (
     files_with,
     ids_in_words,
     label_values,
+    says_several,
 )
 
 if TYPE_CHECKING:
@@ -69,8 +70,13 @@ class LabelOutOfRange(Probe):
         scan: ScanFacts | None = None,
         declared: Declared | None = None,
         head: HeadFacts | None = None,
+        loss_contract: LossContract | None = None,
     ) -> Iterator[Finding]:
-        places = [v for v in label_values(labels, scan, declared, head) if v.kind != "onehot"]
+        places = [
+            v
+            for v in label_values(labels, scan, declared, head, loss_contract)
+            if v.kind != "onehot"
+        ]
         if places and places[0].classes is None:
             raise NotExaminedError(_UNKNOWN_CLASSES)
         for values in places:
@@ -85,6 +91,7 @@ class LabelOutOfRange(Probe):
     def _stray(self, values: LabelValues, classes: int) -> list[float]:
         aside = set() if values.void_denied else {values.void, values.void_or_usual}
         aside |= set() if values.void_denied else set(values.undeclared_voids(1, 1.0))
+        aside |= values.masked
         return [
             value
             for value in values.histogram
@@ -245,6 +252,8 @@ class LabelsConstant(Probe):
         for values in label_values(labels, scan, declared, head):
             if values.kind == "unclear" or (not values.histogram and values.kind != "onehot"):
                 continue
+            if values.where == AS_FED and labels is not None and says_several(labels):
+                continue  # several classes at a pixel are more than one
             void = values.void_or_usual
             classes = [value for value in values.histogram if value != void]
             scaled = as_scaled(values.histogram, values.classes, values.scale_void)

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from segdoctor.core.data_facts import ScanFacts
-from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import NotExaminedError
+
+_SEVERAL = 1.5  # sum of a one-hot row from which on it says more than one class
+_MARK = 250  # and below which it is no void
 
 ON_DISK = "masks on disk"
 AS_FED = "labels as fed"
@@ -20,7 +23,8 @@ class LabelValues:
 
     ``classes``: declared, else the head's channels (2 for a head of one channel), None if neither
     is known. ``void``: the ignore label as declared, None if there is none or it is unknown;
-    ``void_by`` says who declared it, ``void_denied`` that the user said there is none.
+    ``void_by`` says who declared it, ``void_denied`` that the user said there is none. ``masked``:
+    ids that are no class and that the loss leaves out of its own accord.
     """
 
     where: str
@@ -34,6 +38,7 @@ class LabelValues:
     void_denied: bool
     voc_layout: bool = False
     masks: int = 0
+    masked: frozenset[float] = frozenset()
 
     @property
     def pixels(self) -> int:
@@ -70,7 +75,8 @@ class LabelValues:
         found = []
         for value in USUAL_VOIDS:
             others = [other for other in self.histogram if other != value]
-            if value not in self.histogram or value == self.void or not others:
+            known = value == self.void or value in self.masked
+            if value not in self.histogram or known or not others:
                 continue
             legal = self.classes is not None and 0 <= value < self.classes
             near = min(abs(value - other) for other in others) < gap
@@ -86,6 +92,7 @@ def label_values(
     scan: ScanFacts | None,
     declared: Declared | None,
     head: HeadFacts | None,
+    contract: LossContract | None = None,
 ) -> tuple[LabelValues, ...]:
     """What the masks on disk hold, and what is fed where that is not made of those masks.
 
@@ -98,6 +105,8 @@ def label_values(
         raise NotExaminedError("there are no labels (--data or data= would give some)")
     void, by, denied = _void(declared, scan)
     classes, sure = _classes(declared, head)
+    told = "" if contract is None else str(contract.facts.get("masked", ""))
+    masked = frozenset(float(value) for value in told.split())
     found = []
 
     def values(where: str, kind: str, histogram: Mapping[float, int], masks: int) -> LabelValues:
@@ -113,6 +122,7 @@ def label_values(
             void_denied=denied,
             voc_layout=scan is not None and scan.layout.startswith("Pascal VOC"),
             masks=masks,
+            masked=masked,
         )
 
     if scan is not None and (scan.histogram or scan.fractions):
@@ -147,6 +157,13 @@ def _classes(declared: Declared | None, head: HeadFacts | None) -> tuple[int | N
     if declared is not None and declared.num_classes is not None:
         return max(declared.num_classes, 2), False
     return None, False
+
+
+def says_several(labels: LabelFacts) -> bool:
+    """Whether some pixels have several classes at once, of the rows that are no void."""
+    return labels.kind == "onehot" and any(
+        _SEVERAL < value < _MARK and count for value, count in labels.row_sums.items()
+    )
 
 
 def ids_in_words(values: Iterable[float], most: int = 8) -> str:

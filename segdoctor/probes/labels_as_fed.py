@@ -9,7 +9,8 @@ from math import prod
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
-from segdoctor.probes.loss_settings import need_known_loss, need_own_labels
+from segdoctor.probes.label_colours import scaled_onehot
+from segdoctor.probes.loss_settings import asks_each_channel, need_known_loss, need_own_labels
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ class OnehotMalformed(Probe):
         loss_contract: LossContract | None = None,
     ) -> Iterator[Finding]:
         need_own_labels(declared)
-        if labels.kind != "onehot":
-            return
+        if labels.kind != "onehot" or scaled_onehot(labels):
+            return  # 255 for 1: LBL007
         axis = head.class_axis % len(head.shape)
         own = labels.sums_to_one_over
         if own is not None and own != axis and len(labels.shape) == len(head.shape):
@@ -192,9 +193,7 @@ class OnehotMalformed(Probe):
                 ),
             )
             return
-        several = head.kind == "sigmoid" or (
-            loss_contract is not None and bool(loss_contract.facts.get("yes_no_per_channel"))
-        )
+        several = head.kind == "sigmoid" or asks_each_channel(loss_contract)
         total = sum(labels.row_sums.values())
         strange = {
             value: count

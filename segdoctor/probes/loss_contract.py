@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from segdoctor.core.asked import LossAtShape
 from segdoctor.core.finding import Evidence, Finding, Fix, Plain
-from segdoctor.core.measured import Declared, LossAsRun, LossContract
+from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.loss_settings import need_answers, need_known_loss
 
@@ -165,10 +166,13 @@ class LossNotFinite(Probe):
         loss_contract: LossContract,
         loss_as_run: LossAsRun | None = None,
         loss_at_shape: LossAtShape | None = None,
+        head: HeadFacts | None = None,
     ) -> Iterator[Finding]:
         need_known_loss(declared)
         case = loss_contract.facts.get("not_finite")
         broken = loss_as_run is not None and not loss_as_run.raises and not loss_as_run.finite
+        if broken and head is not None and not isfinite(head.minimum + head.maximum):
+            broken = False  # what the model gives is none: GRAD004, MDL004
         at_shape = loss_at_shape.not_finite if loss_at_shape is not None else ""
         if not (case or broken or at_shape):
             return
@@ -183,10 +187,11 @@ class LossNotFinite(Probe):
         if loss_as_run is not None and broken:
             evidence.append(Evidence("loss of the batch", str(loss_as_run.value), "a number"))
         # One of Keras' own that breaks at probabilities of exactly 0 or 1 alone is no one's slip.
-        # Neither is one that breaks only where *every* pixel is exactly right: x ** 0.75 at 0.
+        # Neither is one that breaks only where *every* pixel is exactly right: x ** 0.75 at 0, nor
+        # tf_keras' ignore_class, which divides by the valid pixels, on a batch that has none.
         facts = loss_contract.facts
         rare = bool(facts.get("stock") or facts.get("only_if_all_right")) and not broken
-        extreme = all("saturated" in str(name) for name in (case, at_shape) if name)
+        extreme = all(_extreme(str(name), facts) for name in (case, at_shape) if name)
         if facts.get("only_if_all_right"):
             where = "predictions that are exactly right at every pixel"
         yield self.finding(
@@ -199,3 +204,7 @@ class LossNotFinite(Probe):
             ),
             "warning" if rare and extreme else None,
         )
+
+
+def _extreme(case: str, facts: Mapping[str, Plain]) -> bool:
+    return "saturated" in case or (case == "nothing but void" and bool(facts.get("stock")))

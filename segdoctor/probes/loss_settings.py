@@ -32,9 +32,10 @@ def need_known_loss(declared: Declared) -> None:
         The loss is segdoctor's own stand-in, so nothing can be said of the run's.
     """
     if declared.loss_stand_in:
+        why = declared.why_no_loss or "the file has no compile settings"
         raise NotExaminedError(
-            "the file has no compile settings, and a right loss stands in "
-            "(--loss … --from-logits/--probabilities would tell)"
+            f"{why}, and a right loss stands in (loss=, or --loss … "
+            "--from-logits/--probabilities, would tell)"
         )
 
 
@@ -96,6 +97,16 @@ def answered(contract: LossContract, question: str) -> float | None:
 def fact(contract: LossContract, name: str, says: str, limit: Plain = None) -> Evidence:
     """One fact of the contract as evidence."""
     return Evidence(says, contract.facts.get(name), limit, where=contract.name)
+
+
+def asks_each_channel(contract: LossContract | None) -> bool:
+    """Whether the loss asks a yes/no question of each channel: several labels at a pixel are
+    legal."""
+    if contract is None:
+        return False
+    facts = contract.facts
+    sigmoid = contract.prediction == "logits" and facts.get("channels_compete") is False
+    return sigmoid or bool(facts.get("yes_no_per_channel"))
 
 
 def void_label(declared: Declared) -> int | None:

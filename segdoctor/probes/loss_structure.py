@@ -9,6 +9,7 @@ from segdoctor.core.asked import LossAtShape
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import Probe
+from segdoctor.probes.label_values import says_several
 from segdoctor.probes.loss_settings import DICE_CODE, need_answers, need_known_loss
 
 _STAND_IN = {"loss.stand_in": True}
@@ -141,7 +142,7 @@ class LossForgetsClasses(Probe):
         facts = loss_contract.facts
         if head.channels == 1 or not facts.get("forgets_classes"):
             return
-        if head.kind == "sigmoid" or (labels is not None and _several(labels)):
+        if head.kind == "sigmoid" or (labels is not None and says_several(labels)):
             return  # independent labels: nothing excludes anything
         evidence = [
             Evidence("value after the shuffle", "the same", "another", where=loss_contract.name)
@@ -175,13 +176,6 @@ class LossForgetsClasses(Probe):
             Fix(words, DICE_CODE, _STAND_IN),
             "warning" if mild else None,
         )
-
-
-def _several(labels: LabelFacts) -> bool:
-    """Whether some pixels have several classes at once, of the rows that are no void."""
-    return labels.kind == "onehot" and any(
-        value > 1.5 and value < 250 and count for value, count in labels.row_sums.items()
-    )
 
 
 def _saved(asked: LossAtShape | None) -> float | None:

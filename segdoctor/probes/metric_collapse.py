@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 
 from segdoctor.core.asked import MetricContract, VoidTrail
 from segdoctor.core.finding import Evidence, Finding, Fix
@@ -39,7 +40,11 @@ class AccuracyHidesCollapse(Probe):
         need_metrics(metrics)
         scores = [m for m in metrics if m.facts.get("is_score") and not m.arranged]
         known = [(m, m.on_batch.get("background"), m.on_batch.get("right")) for m in scores]
-        judged = [(m, low, top) for m, low, top in known if low is not None and top]
+        judged = [
+            (m, low, top)
+            for m, low, top in known
+            if low is not None and top and isfinite(low) and isfinite(top)
+        ]
         if not judged:
             raise NotExaminedError("no metric of the run is a score that works as it is fed")
         if any(low / top < self.high for _, low, top in judged):

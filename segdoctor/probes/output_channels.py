@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.label_values import USUAL_VOIDS, LabelValues, label_values
 
@@ -44,6 +44,7 @@ class ChannelsDifferFromClasses(Probe):
         labels: LabelFacts | None = None,
         scan: ScanFacts | None = None,
         declared: Declared | None = None,
+        loss_contract: LossContract | None = None,
     ) -> Iterator[Finding]:
         wanted = declared.num_classes if declared and declared.num_classes_declared else None
         if wanted is not None and not _fits(head.channels, wanted):
@@ -58,7 +59,7 @@ class ChannelsDifferFromClasses(Probe):
             return  # ids beyond what is declared and what the head has are LBL003
         if labels is None and scan is None:
             raise NotExaminedError("there are no labels (--data or --num-classes would tell)")
-        for values in label_values(labels, scan, declared, head):
+        for values in label_values(labels, scan, declared, head, loss_contract):
             classes = self._class_list(values, head.channels)
             if classes is not None:
                 evidence = Evidence(
@@ -83,7 +84,7 @@ class ChannelsDifferFromClasses(Probe):
 
         if values.kind not in ("ids", "binary"):
             return None
-        aside = {values.void, *USUAL_VOIDS}
+        aside = {values.void, *USUAL_VOIDS, *values.masked}
         ids = {v: n for v, n in values.histogram.items() if v not in aside}
         if not ids or max(ids) < max(channels, 2):
             return None

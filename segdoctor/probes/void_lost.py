@@ -20,6 +20,8 @@ from segdoctor.probes.void_on_disk import (
     without_void,
 )
 
+_VOID = 255
+
 
 @dataclass(frozen=True)
 class VoidLost(Probe):
@@ -65,6 +67,9 @@ class VoidLost(Probe):
         if scan is None or not scan.masks:
             raise NotExaminedError(NO_FOLDER if scan is None else "no mask could be read")
         void = void_of(scan, declared)
+        if str(_VOID) in scan.label_map:
+            yield from self._by_the_map(scan, declared)
+            return
         several = sum(len(mask.histogram) > 1 for mask in scan.masks)
         if void is None or several < self.fewest or "SegmentationClassAug" in scan.layout:
             return
@@ -97,3 +102,33 @@ class VoidLost(Probe):
         ]
         words = "Take the published masks, and keep void through every step of the preparation."
         yield self.finding(message, evidence, Fix(words, "assert 255 in np.unique(mask)"))
+
+    def _by_the_map(self, scan: ScanFacts, declared: Declared | None) -> Iterator[Finding]:
+        """The user's label map makes a class of 255, and no one leaves that class out."""
+        target = scan.label_map[str(_VOID)]
+        ignored = declared.ignore_label if declared is not None else scan.void
+        holding = [mask for mask in scan.masks if _VOID in mask.histogram]
+        if ignored is False or target in (_VOID, ignored) or target < 0 or not holding:
+            return
+        if _several(scan, self.with_void):
+            yield self.finding(
+                f"{len(holding):,} of {len(scan.masks):,} masks on disk hold void ({_VOID}), and "
+                f"the label map makes class {target} of it ({_VOID}={target}): the batches have "
+                "none left.",
+                (
+                    Evidence("masks with void on disk", len(holding), unit="masks"),
+                    Evidence("what void becomes", target, _VOID),
+                ),
+                Fix(
+                    f"Leave {_VOID} out of the map: else=… does not move it either.",
+                    'label_map="15=1,else=0"    # 255 stays 255',
+                ),
+            )
+
+
+def _several(scan: ScanFacts, share: float) -> bool:
+    """Whether 255 is what most masks of two ids or more have beside their classes: a void ring,
+    and not the one class of a 0/255 mask."""
+    several = [mask for mask in scan.masks if len(mask.histogram) > 1]
+    rings = [mask for mask in several if _VOID in mask.histogram and len(mask.histogram) > 2]
+    return bool(rings) and len(rings) >= share * len(several)

@@ -54,6 +54,7 @@ def ask_loss(
     flavour: str = "keras3",
     head_kind: str | None = None,
     layout: Layout | None = None,
+    strays: tuple[int, ...] = (),
     limit_s: float = QUESTION_LIMIT_S,
     total_s: float = TOTAL_LIMIT_S,
 ) -> LossContract:
@@ -73,6 +74,9 @@ def ask_loss(
     head_kind : str, optional
         Kind of the model's output.
     layout : Layout, optional
+    strays : tuple of int
+        Ids of the labels that are no class of the head, as
+        :func:`segdoctor.measures.labels.stray_ids` finds them.
     limit_s, total_s : float
         Seconds for one question, and for all. Then no more are asked. The thread that still
         computes is left behind: Python cannot stop it.
@@ -91,7 +95,12 @@ def ask_loss(
         answer = _answering(loss, flavour, layout, in_graph=in_graph)
         ask = Clerk(answer, limit_s, total_s - (time.perf_counter() - start))
         questions = loss_questions(
-            channels, name=name, head_kind=head_kind, fed=layout.fed, **settings
+            channels,
+            name=name,
+            head_kind=head_kind,
+            fed=layout.fed,
+            strays=strays,
+            **settings,
         )
         found = interview(ask, questions)
         ask.dismiss()

@@ -50,6 +50,7 @@ _WORTH_ASKING = 0.05
 _MUCH_PROMISED = 4.0
 _LARGE_STEP = 0.5
 
+_NOT_FINITE = Missing("the output itself is NaN or infinite")
 _MEASURED = (
     *("gradients", "blocks", "bn_observed", "modes", "updates", "y_train", "y_infer"),
     *("step_effect", "penalties", "activations", "output_gradient", "not_finite", "gradient_cut"),
@@ -206,7 +207,7 @@ class NetworkRecorder:
             "y_train": np.asarray(first_output(train.y_pred)),
             "y_infer": np.asarray(first_output(infer.y_pred)),
             "bn_observed": observed(self.model, train.watch.seen, infer.watch.seen, self._depths),
-            "modes": look.modes,
+            "modes": look.modes if _finite(train, infer) else _NOT_FINITE,
             "gradients": no_loss if train.gradients is None else facts,
             "blocks": no_loss if train.gradients is None else block_flow(train.ends, self._depths),
             "updates": look.updates,
@@ -275,6 +276,10 @@ class NetworkRecorder:
             return ()
         unreached = [v for v in self._passes.variables if gradients.get(id(v)) is None]
         return cutting_operations(self.model, look.batch[0], unreached)
+
+
+def _finite(*passes: Passed) -> bool:
+    return all(np.isfinite(np.asarray(first_output(done.y_pred))).all() for done in passes)
 
 
 @dataclass(frozen=True)

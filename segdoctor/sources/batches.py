@@ -160,7 +160,11 @@ def parts_of(item: Any, kind: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[
     if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
         received = f"{len(item)} parts" if isinstance(item, (tuple, list)) else type(item).__name__
         raise UserError(f"{what} must be {_EXPECTED}. Received: {clean(received)}.")
-    x, y = _array(item[0], "x", what), _array(item[1], "y", what)
+    x = item[0]
+    if isinstance(x, list | tuple) and len(x) == 1 and np.ndim(x[0]) == 4:
+        x = x[0]
+    x = _array(x, "x", what)
+    y = _array(_one_label(item[1], len(x) if x.ndim else 0, what), "y", what)
     weight = None
     if len(item) == 3 and item[2] is not None:
         weight = _array(item[2], "sample_weight", what)
@@ -182,6 +186,20 @@ def parts_of(item: Any, kind: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[
     if not len(x):
         raise UserError(f"{what} must hold an example. Received: x.shape={x.shape}.")
     return x, y, weight
+
+
+def _one_label(y: Any, examples: int, what: str) -> Any:
+    """The labels in a list of one; whole batches of labels in a list are several outputs'."""
+    if not isinstance(y, list | tuple) or len(y) == examples != 1:
+        return y
+    if not all(np.ndim(part) > 2 and len(part) == examples for part in y):
+        return y
+    if len(y) == 1:
+        return y[0]
+    raise UserError(
+        f"{what}: one label is examined, or one for each output that the model has. Received: y "
+        f"is a list of {len(y)} arrays, of shape {np.shape(y[0])}, …; give y[0]."
+    )
 
 
 def _array(value: Any, name: str, what: str) -> NDArray[Any]:

@@ -92,7 +92,30 @@ def own_softmax(y: Any, z: Any) -> Any:
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, z))
 
 
+def one_softmax_of_ids(y: Any, z: Any) -> Any:
+    rows = tf.one_hot(of_ids(y, z), z.shape[-1])
+    shares = keras.activations.softmax(z, axis=(1, 2, 3))
+    return -tf.reduce_mean(tf.reduce_sum(rows * tf.math.log(shares), -1))
+
+
+def tiny(y: Any, p: Any) -> Any:
+    return 1e-7 * dice(y, p)
+
+
+def tiny_by_column(y: Any, p: Any) -> Any:
+    return 1e-7 * dice(y, p, 1)
+
+
+def score_of_present_classes(y: Any, p: Any) -> Any:
+    tf.debugging.assert_positive(tf.reduce_sum(y, (0, 1, 2)))
+    return 1 - dice(y, p)
+
+
 CASES = [
+    Case("a softmax over everything, ids", one_softmax_of_ids, "LOSS006", IDS | LOGITS),
+    Case("a tiny Dice", tiny, "LOSS008", {}, "warning"),
+    Case("a tiny Dice by column", tiny_by_column, "LOSS005"),
+    Case("a score that fails where a class is absent", score_of_present_classes, "LOSS001"),
     Case("the printed Dice over pixel axes", printed_with_pixel_axes, "LOSS001", ROWS),
     Case("a mean of one number", mean_of_a_number, "LOSS001", ROWS),
     Case("gather_nd and squares", gather_squares, "LOSS006", ROWS),

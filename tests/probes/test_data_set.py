@@ -406,6 +406,27 @@ def test_void_that_is_lost(count: int, label: int | None, voc: bool, codes: list
     assert [p.code for p in probes if outcome(p, facts).findings] == codes
 
 
+@pytest.mark.parametrize(
+    ("label_map", "ignore", "status"),
+    [
+        ({"255": 0}, None, "fired"),
+        ({"255": 21}, None, "fired"),
+        ({"255": 21}, 21, "clear"),  # the loss leaves class 21 out
+        ({"255": 255, "15": 1}, None, "clear"),
+        ({"15": 1, "else": 0}, 255, "clear"),  # else does not move void
+        ({"255": 0}, False, "clear"),
+    ],
+)
+def test_void_that_a_label_map_moves(
+    label_map: dict[str, int], ignore: int | bool | None, status: str
+) -> None:
+    masks = tuple(mask(str(i), histogram={0: 60, 3: 30, 255: 10}) for i in range(COUNT))
+    facts = scan(masks=masks, label_map=label_map, void=None, presence={0: COUNT, 3: COUNT})
+    declared = Declared(ignore_label=ignore)
+    trace = Trace({"scan": facts, "declared": declared})
+    assert examine(VoidLost(), trace).status == status
+
+
 def test_a_ring_beyond_the_classes_is_another_fault() -> None:
     luminance = without_void(COUNT, 220, True)
     assert outcome(VoidFolded(), luminance).status == "clear"

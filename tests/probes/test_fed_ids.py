@@ -1,0 +1,89 @@
+"""Ids and rows as fed that only look out of order, or only look sound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segdoctor.core.engine import Outcome, examine
+from segdoctor.core.measured import Declared, LossContract
+from segdoctor.core.trace import Trace
+from segdoctor.measures.labels import label_facts, stray_ids
+from segdoctor.measures.palettes import OTHER_PALETTES
+from segdoctor.probes.registry import PROBES
+from tests.losses.ward import head_of
+
+IDS = np.arange(48).reshape(2, 4, 6) % 3
+
+
+def ask(code: str, y: Any, channels: int, contract: LossContract | None = None) -> Outcome:
+    trace = Trace(
+        {
+            "labels": label_facts(y, channels),
+            "head": head_of(channels, (2, 4, 6)),
+            "declared": Declared(),
+            "loss_contract": contract or LossContract("loss", labels="either"),
+        }
+    )
+    return examine(next(probe for probe in PROBES if probe.code == code), trace)
+
+
+def rows(scale: float = 1.0, several: bool = False) -> Any:
+    made = (IDS[..., None] == np.arange(3)).astype(np.float32)
+    return scale * (np.maximum(made, np.roll(made, 1, -1)) if several else made)
+
+
+@pytest.mark.parametrize(
+    ("y", "code"),
+    [
+        (rows(), None),
+        (rows(several=True), "LBL009"),
+        (rows(2.0), "LBL009"),
+        (rows(1 / 255), "LBL007"),
+        (np.pad(rows(), [(0, 0)] * 3 + [(0, 1)]) * 255, "LBL007"),
+    ],
+)
+def test_rows(y: Any, code: str | None) -> None:
+    found = {c for c in ("LBL007", "LBL009", "LBL011") if ask(c, y, y.shape[-1]).findings}
+    assert found == ({code} if code else set())
+
+
+def test_several_labels_at_a_pixel_are_legal_before_a_sigmoid_inside_the_loss() -> None:
+    facts = {"channels_compete": False}
+    sigmoid = LossContract("loss", labels="onehot", prediction="logits", facts=facts)
+    assert ask("LBL009", rows(several=True), 3, sigmoid).status == "clear"
+    assert ask("LBL011", rows(several=True), 3, sigmoid).status == "clear"
+
+
+@pytest.mark.parametrize("code", ["LBL003", "OUT008"])
+def test_an_id_that_the_loss_leaves_out_on_purpose(code: str) -> None:
+    y = np.where(IDS == 2, 3, IDS)
+    masking = LossContract("loss", labels="ids", ignores=(3,), facts={"masked": "3"})
+    assert stray_ids(label_facts(y).histogram, 3) == (3,)
+    assert ask("LBL003", y, 3).status == "fired"
+    assert ask(code, y, 3, masking).status == "clear"
+
+
+def test_an_undeclared_255_that_the_loss_leaves_out() -> None:
+    y = np.where(IDS == 2, 255, IDS)
+    assert ask("IGN009", y, 4).status == "fired"
+    assert ask("IGN009", y, 4, LossContract("loss", facts={"masked": "255"})).status == "clear"
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_PALETTES))
+@pytest.mark.parametrize("channel", ["red", "grey"])
+def test_other_palettes_are_known(name: str, channel: str) -> None:
+    colours = np.array(OTHER_PALETTES[name])
+    grey = (colours @ [299, 587, 114] + 500) // 1000
+    y = (colours[:, 0] if channel == "red" else grey)[IDS + 4 * (IDS > 0)]
+    (finding,) = ask("LBL005", y, len(colours)).findings
+    assert name in finding.message
+
+
+def test_one_red_value_of_as_many_classes_as_voc_has() -> None:
+    y = 128 * (IDS > 0)
+    assert ask("LBL005", y, 21).status == "fired"
+    assert ask("LBL005", y, 2).status == "clear"
+    assert ask("LBL007", y, 2).status == "fired"
