@@ -12,6 +12,7 @@ from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.examination.request import Request
+from segdoctor.examination.settling import compiled_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def taken_apart(request: Request) -> tuple[Request, tuple[str, ...]]:
     was, where the model is no such one."""
     model = request.model
     inputs = getattr(model, "inputs", None)
-    compiled = request.loss is not None or getattr(model, "loss", None) is not None
+    compiled = request.loss is not None or compiled_loss(model) is not None
     if compiled or not isinstance(inputs, list | tuple) or len(inputs) != 2:
         return request, ()
     parts = next(_endpoints(model), None)

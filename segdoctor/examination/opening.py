@@ -36,6 +36,7 @@ class Opened:
     unusable: str = ""
     broken: bool = False
     notes: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()  # of a file's model that has several; one of them is opened
     run: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -199,7 +200,34 @@ def _rebuilt(request: Request, opened: Any, found: Opened, custom: Mapping[str, 
                 found, not_loadable=opened.facts.not_loadable or (str(error),), unusable=str(error)
             )
         return replace(found, unusable=str(error), broken=True)
-    return replace(found, model=model, notes=(*found.notes, *notes))
+    return _one_output(request, opened, replace(found, model=model, notes=(*found.notes, *notes)))
+
+
+def _one_output(request: Request, opened: Any, found: Opened) -> Opened:
+    """Of a model with several outputs the one that is asked for, with its own compile settings."""
+    from segdoctor.examination.outputs import outputs_of_graph, part_of
+    from segdoctor.measures.compile_config import compile_facts
+
+    outputs = outputs_of_graph(found.model)
+    if len(outputs) < 2 or request.output >= len(outputs):
+        return found
+    from segdoctor.recorder.surgery import keras_of
+
+    model, name = found.model, list(outputs)[request.output]
+    compiled = found.compiled
+    if isinstance(opened.compiled, Mapping):
+        own = {
+            key: part_of(opened.compiled[key], request.output, name)
+            for key in ("loss", "metrics")
+            if key in opened.compiled
+        }
+        compiled = compile_facts({**opened.compiled, **own})
+    return replace(
+        found,
+        model=keras_of(model).Model(model.inputs, outputs[name], name=f"{model.name}_{name}"),
+        compiled=compiled,
+        outputs=tuple(outputs),
+    )
 
 
 def freeze(model: Any, what: int | str | None) -> str:

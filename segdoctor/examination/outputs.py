@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import tee
+from itertools import chain, tee
 from typing import Any
+
+import numpy as np
 
 from segdoctor.core.catalogue import CATALOGUE
 from segdoctor.core.clean import clean
 from segdoctor.core.finding import Finding
+from segdoctor.examination.feeding import is_folder
 from segdoctor.examination.request import Request
+from segdoctor.examination.settling import compiled_loss
 from segdoctor.report.report import Report
+from segdoctor.sources.batches import opened
 
 BY_OUTPUT = ("OUT", "LOSS", "IGN", "LBL", "MET")
 """Families that are asked of every output; the others are asked of the first one alone, for the
@@ -27,17 +32,26 @@ class View:
 
 
 def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...]]:
-    """``(one view an output, notes)``; no view where the model has one output, or is no graph.
+    """``(one view an output, notes)``; no view where the model has one output, or is a file.
 
-    An output without a loss, or that is no map of pixels, is left out and named in the notes.
+    An output without a loss, or that is no map of pixels, is left out and named in the notes. A
+    subclassed model's outputs are known once it has seen an example.
     """
     model = request.model
-    outputs = _outputs(model)
+    outputs, example = outputs_of_graph(model), None
+    if not outputs and hasattr(model, "train_step") and request.data is not None:
+        outputs, example, request = _given(request)
     if len(outputs) < 2:
         return (), ()
+    from segdoctor.recorder.one_output import one_output
     from segdoctor.recorder.surgery import keras_of
 
-    loss = request.loss if request.loss is not None else getattr(model, "loss", None)
+    def alone(name: str, tensor: Any) -> Any:
+        if example is not None:
+            return one_output(model, name, example)
+        return keras_of(model).Model(model.inputs, tensor, name=f"{model.name}_{name}")
+
+    loss = request.loss if request.loss is not None else compiled_loss(model)
     metrics = request.metrics if request.metrics is not None else _compiled_metrics(model)
     optimizer = request.optimizer if request.optimizer is not None else model.optimizer
     data = _copies(request.data, len(outputs))
@@ -49,7 +63,7 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...]]:
             continue
         view = replace(
             request,
-            model=keras_of(model).Model(model.inputs, tensor, name=f"{model.name}_{name}"),
+            model=alone(name, tensor),
             loss=own,
             optimizer=optimizer,
             metrics=part_of(metrics, place, name) or [],
@@ -58,12 +72,43 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...]]:
         views.append(View(clean(name, 40), view))
     if len(views) < 1:
         return (), ()
-    said = f"the model has {len(outputs)} outputs; {views[0].name} is examined as the run's"
-    if views[1:]:
-        said += f", of {', '.join(v.name for v in views[1:])} the head, the loss and the labels"
+    return tuple(views), (_said([view.name for view in views], aside),)
+
+
+def _said(names: list[str], aside: list[str]) -> str:
+    said = f"the model has {len(names) + len(aside)} outputs; {names[0]} is examined as the run's"
+    if names[1:]:
+        said += f", of {', '.join(names[1:])} the head, the loss and the labels"
     if aside:
         said += f"; without a loss or no map of pixels: {', '.join(aside)}"
-    return tuple(views), (said,)
+    return said
+
+
+def others_of_file(request: Request, names: tuple[str, ...]) -> tuple[tuple[View, ...], str]:
+    """``(the outputs of a file's model behind the first one, a note)``."""
+    loss = request.loss
+    left_out = [n for i, n in enumerate(names) if loss is not None and part_of(loss, i, n) is None]
+    views = tuple(
+        View(clean(name, 40), replace(request, output=place))
+        for place, name in enumerate(names)
+        if place and name not in left_out
+    )
+    note = _said(
+        [clean(n, 40) for n in names if n not in left_out or n == names[0]],
+        [clean(n, 40) for n in left_out if n != names[0]],
+    )
+    return views, note
+
+
+def for_one(request: Request, names: tuple[str, ...]) -> Request:
+    """The request with the loss, metrics and labels of the output that it asks for."""
+    place, name = request.output, names[request.output]
+    return replace(
+        request,
+        loss=part_of(request.loss, place, name),
+        metrics=part_of(request.metrics, place, name),
+        data=request.data if is_folder(request.data) else _picked(request.data, place, name),
+    )
 
 
 def codes(request: Request) -> frozenset[str]:
@@ -75,8 +120,9 @@ def codes(request: Request) -> frozenset[str]:
 
 
 def part_of(given: Any, place: int, name: str) -> Any:
-    """One output's part of what was given for all: of a dict or list its own, else the whole."""
-    if isinstance(given, Mapping):
+    """One output's part of what was given for all: of a dict or list its own, else the whole. A
+    loss as it is stored in a file is a dict as well, of ``class_name`` and ``config``."""
+    if isinstance(given, Mapping) and "class_name" not in given:
         return given.get(name)
     if isinstance(given, list | tuple):
         return given[place] if place < len(given) else None
@@ -112,7 +158,7 @@ def _named(finding: Finding, name: str) -> Finding:
     return replace(finding, message=f"Output {name}: {finding.message}")
 
 
-def _outputs(model: Any) -> dict[str, Any]:
+def outputs_of_graph(model: Any) -> dict[str, Any]:
     """Name → tensor of a functional model's outputs, in the order in which Keras counts them."""
     tensors = getattr(model, "outputs", None)
     if not isinstance(tensors, list | tuple):
@@ -122,6 +168,26 @@ def _outputs(model: Any) -> dict[str, Any]:
         return {str(name): struct[name] for name in sorted(struct)}
     names = getattr(model, "output_names", None) or [str(i) for i in range(len(tensors))]
     return dict(zip(names, tensors, strict=False))
+
+
+def _given(request: Request) -> tuple[dict[str, Any], Any, Request]:
+    """``(outputs of a model that is no graph, the example that showed them, the request)``; a
+    generator that was read gives its first batch again."""
+    from segdoctor.recorder.one_output import outputs_of
+
+    data = request.data
+    if is_folder(data):
+        return {}, None, request
+    first: Any = data
+    if not isinstance(data, list | tuple):
+        _, source, _ = opened(data)
+        first = next(source, None)
+        if hasattr(data, "__next__") and first is not None:
+            request = replace(request, data=chain([first], source))
+    if not isinstance(first, list | tuple) or not hasattr(first[0], "shape"):
+        return {}, None, request
+    example = np.asarray(first[0])[:1]
+    return outputs_of(request.model, example), example, request
 
 
 def _compiled_metrics(model: Any) -> Any:

@@ -136,7 +136,14 @@ def labels_as_fed(y: Any, declared: Declared, output: Any = None) -> LabelFacts:
     classes = declared.num_classes
     if classes is None and output is not None and np.shape(y)[1:] == output.shape[1:]:
         classes = output.shape[-1]
+        if output.ndim == 4 and output.shape[1] > 1 and _first(y) > _first(np.moveaxis(y, -1, 1)):
+            classes = output.shape[1]  # the labels have their classes first
     return label_facts(y, classes, declared.ignore_label)
+
+
+def _first(y: Any) -> float:
+    """Share of the pixels whose row over axis 1 sums to one."""
+    return float((np.abs(np.asarray(y, np.float32).sum(axis=1) - 1) < 1e-2).mean())
 
 
 def void_value(ignore_label: int | bool | None) -> int:

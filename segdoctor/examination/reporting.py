@@ -13,7 +13,7 @@ import numpy as np
 from segdoctor.core.measured import Declared
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
-from segdoctor.examination import added_loss, outputs, training_tables, verdict
+from segdoctor.examination import added_loss, outputs, own_training, training_tables, verdict
 from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.request import Request
 from segdoctor.examination.stages import Examination
@@ -39,27 +39,32 @@ def examined(request: Request) -> Report:
     if request.out is not None:
         check_writable(request.out)
     request, taken = added_loss.taken_apart(request)
+    if not taken:
+        request, taken = own_training.asked_itself(request)
     views, notes = outputs.views_of(request)
-    if not views:
-        report = _examined(request)
-        return replace(report, notes=(*taken, *report.notes)) if taken else report
-    first = _examined(views[0].request)  # before the others: a generator hands over its own buffer
-    others = []
+    first, names = _examined(views[0].request if views else request)
+    if names:
+        others, note = outputs.others_of_file(request, names)
+        views, notes = (outputs.View(names[0], request), *others), (note,)
+    # The others behind it: a generator hands over its own buffer.
+    found = []
     for view in views[1:]:
         mine = tuple(sorted(outputs.codes(view.request)))
         if not mine:
             continue
         alone = replace(view.request, trial=None, select=mine, ignore=())
-        others.append((view.name, _examined(alone)))
-    return outputs.merged(first, tuple(others), notes)
+        found.append((view.name, _examined(alone)[0]))
+    notes = (*taken, *notes)
+    return outputs.merged(first, tuple(found), notes) if notes else first
 
 
-def _examined(request: Request) -> Report:
+def _examined(request: Request) -> tuple[Report, tuple[str, ...]]:
+    """The report, and the outputs of a file's model that has several."""
     examination = Examination(request)
     start = time.perf_counter()
     examination.examine()
     examination.timings["total"] = time.perf_counter() - start
-    return report_of(examination)
+    return report_of(examination), examination.opened.outputs
 
 
 def report_of(done: Examination) -> Report:

@@ -22,9 +22,9 @@ def silent(stage: str, done: int | None = None, total: int | None = None) -> Non
 class Request:
     """The arguments of ``segdoctor.check``; see there for their meaning.
 
-    ``script``: what only a running script tells, as fields of the trace; ``said_by``: who gave
-    loss and optimizer; ``why_no_loss``: why the loss of the run is not known though the model may
-    be compiled with one.
+    ``output``: which one of a file's model that has several; ``script``: what only a running
+    script tells, as fields of the trace; ``said_by``: who gave loss and optimizer;
+    ``why_no_loss``: why the loss of the run is not known though the model may be compiled with one.
     """
 
     model: Any
@@ -66,6 +66,7 @@ class Request:
     fail_on: str = "error"
     out: str | None = None
     seed: int = 0
+    output: int = 0
     script: Mapping[str, Any] = field(default_factory=dict)
     said_by: str = "user"
     why_no_loss: str = ""

@@ -54,7 +54,7 @@ def _loss(request: Request, opened: Opened, package: str) -> Settled:
     if given is not None:
         return Settled(loss=given, provenance={"loss": f"{request.said_by}: {loss_name(given)}"})
     if opened.live:
-        loss = getattr(opened.model, "loss", None)
+        loss = compiled_loss(opened.model)
         if loss is None and getattr(opened.model, "losses", None):
             why = "the model brings its loss along (add_loss), which no question can be put to"
             return Settled(why_no_loss=why)
@@ -70,6 +70,12 @@ def _loss(request: Request, opened: Opened, package: str) -> Settled:
             why_no_loss=f"of the loss {clean(compiled.loss)!r} the file has only the name"
         )
     return Settled(loss=loss, provenance={"loss": f"file: {loss_name(loss)}"})
+
+
+def compiled_loss(model: Any) -> Any:
+    """What a live model was compiled with; None for none, which tf_keras writes as ``{}``."""
+    loss = getattr(model, "loss", None)
+    return None if isinstance(loss, Mapping | list | tuple) and not loss else loss
 
 
 def _metrics(request: Request, opened: Opened, package: str) -> Iterator[tuple[Any, bool]]:

@@ -21,6 +21,7 @@ from segdoctor.examination import (
     feeding,
     opening,
     optimising,
+    outputs,
     preparing,
     recording,
     settling,
@@ -83,6 +84,8 @@ class Examination:
                 if self.scan.interrupted:
                     raise KeyboardInterrupt
             self.opened = opening.open_model(request)
+            if self.opened.outputs:
+                self.request = request = outputs.for_one(request, self.opened.outputs)
             self.facts.update(self.opened.run)
             self.notes += self.opened.notes
             self.around["training"] = training.training_of(request, self.opened.model)

@@ -46,12 +46,27 @@ _CHANGES_NOTHING = frozenset({"Identity", "ActivityRegularization", "Masking"})
 class HeadPath:
     """``activations`` from the features to the output; ``layers_behind`` the last softmax or
     sigmoid; ``scores`` the layer with weights that the walk ended at; ``complete`` is False where
-    the graph is unknown, an unknown layer ended the walk or a Lambda lies on it."""
+    the graph is unknown, an unknown layer ended the walk or a Lambda lies on it. ``permuted``:
+    the ``dims`` of the Permute layers between the scores and the output, None where one of them,
+    or a Reshape among them, does not tell."""
 
     activations: tuple[HeadActivation, ...] = ()
     layers_behind: tuple[str, ...] = ()
     scores: LayerFacts | None = None
     complete: bool = False
+    permuted: tuple[tuple[int, ...], ...] | None = ()
+
+    @property
+    def class_axis(self) -> int:
+        """Where the classes of the scores stand in the output: 1 or −1."""
+        axis = -1
+        if self.scores is not None and self.scores.config.get("data_format") == "channels_first":
+            axis = 1
+        for dims in self.permuted or ():
+            place = len(dims) if axis == -1 else axis
+            axis = dims.index(place) + 1
+            axis = -1 if axis == len(dims) else axis
+        return axis if axis in (1, -1) else -1
 
 
 def head_path(graph: GraphFacts | None) -> HeadPath:
@@ -61,12 +76,15 @@ def head_path(graph: GraphFacts | None) -> HeadPath:
     activations: list[HeadActivation] = []
     behind: list[str] = []
     normalised = opaque = False
+    moves: list[LayerFacts] = []
     for layer in _backwards(graph, graph.outputs[0]):
         activation = _activation(layer)
         if activation is not None:
             activations.insert(0, activation)
             normalised = normalised or activation.activation in NORMALISING
         opaque = opaque or layer.class_name == "Lambda"
+        if layer.class_name in ("Permute", "Reshape", "Flatten"):
+            moves.insert(0, layer)
         passed = layer.class_name in _PASSED or _operation(layer) is not None
         if not passed:
             known = layer.module is None or layer.module.split(".")[0] in ("keras", "tf_keras")
@@ -75,11 +93,25 @@ def head_path(graph: GraphFacts | None) -> HeadPath:
                 tuple(behind) if normalised else (),
                 layer,
                 complete=known and not opaque,
+                permuted=_permuted(moves),
             )
         linear = layer.class_name == "Activation" and activation is None
         if not (normalised or linear or layer.class_name in _CHANGES_NOTHING):
             behind.insert(0, layer.name)
     return HeadPath(tuple(activations), tuple(behind) if normalised else ())
+
+
+def _permuted(moves: list[LayerFacts]) -> tuple[tuple[int, ...], ...] | None:
+    """The dims of Permute layers alone; a Reshape among them leaves open what is moved where."""
+    if not any(layer.class_name == "Permute" for layer in moves):
+        return ()
+    found = []
+    for layer in moves:
+        dims = layer.config.get("dims")
+        if not isinstance(dims, list | tuple) or sorted(dims) != [*range(1, len(dims) + 1)]:
+            return None
+        found.append(tuple(int(axis) for axis in dims))
+    return tuple(found)
 
 
 def _backwards(graph: GraphFacts, name: str) -> Iterator[LayerFacts]:

@@ -70,9 +70,9 @@ def agreement(
     Returns
     -------
     float or None
-        Mean over the pixels that moved of (change of the first label's channel − that of the
-        other's) ÷ their size: ±1 where labels are understood, near 0 where they broadcast. None
-        where nothing moved.
+        Mean over the classes, and over their pixels that moved, of (change of the first label's
+        channel − that of the other's) ÷ their size: ±1 where labels are understood, near 0 where
+        they broadcast. None where nothing moved.
     """
     if change.shape[-1] == 1:
         up = change[..., 0] * np.where(ids == 1, 1.0, -1.0)
@@ -83,4 +83,7 @@ def agreement(
         up, moved = here - there, np.abs(here) + np.abs(there)
     if not np.any(moved):
         return None
-    return float(np.mean(up[moved > 0] / moved[moved > 0]))
+    where = moved > 0
+    fits, labels = up[where] / moved[where], np.asarray(ids)[where]
+    # By class: of a mask that is mostly background any answer of one sign would fit most pixels.
+    return float(np.mean([fits[labels == label].mean() for label in np.unique(labels)]))

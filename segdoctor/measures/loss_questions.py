@@ -93,7 +93,8 @@ def loss_questions(
         notes.learn((yield from locality_questions(sheet, form)))
         notes.learn((yield from comparing_questions(sheet, form)))
         if notes.facts.get("has_gradient"):
-            notes.learn((yield from shuffle_questions(sheet, form)))
+            depends_on = str(notes.facts.get("depends_on"))
+            notes.learn((yield from shuffle_questions(sheet, form, asked, depends_on)))
     ignores = yield from _void(sheet, notes, forms, strays)
     notes.learn((yield from weight_questions(sheet, form)))
     return LossContract(

@@ -11,10 +11,17 @@ from segdoctor.measures.loss_answer import Fact, differ, gradient_of
 from segdoctor.measures.loss_sheet import Array, Question, Sheet
 
 Facts = dict[str, Fact]
+_EVEN = 1e-3
+"""Relative difference up to which two gradients are one number."""
 
 
-def shuffle_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Facts]:
+def shuffle_questions(
+    sheet: Sheet, form: str, scale: str = "probabilities", depends_on: str = "batch"
+) -> Generator[Question, Answer, Facts]:
     """Shuffle the entries of each image jointly over pixels *and* classes.
+
+    Where that says nothing (of ids, and behind a softmax of the loss's own) the gradient is looked
+    at: see :func:`_one_ratio`.
 
     Returns
     -------
@@ -25,8 +32,10 @@ def shuffle_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Fa
     """
     if sheet.channels == 1:
         return {}
+    far = depends_on in ("image", "batch")
     if form != "BHWC":
-        return (yield from _one_list_questions(sheet, form))
+        found = yield from _one_list_questions(sheet, form)
+        return found or (yield from _one_ratio(sheet, form, scale, far))
     soft, labels = sheet.soft(), sheet.labels(form)
     rng = np.random.default_rng(4)
     order = rng.permutation(soft[0].size)
@@ -37,7 +46,8 @@ def shuffle_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, Fa
     plain = yield Question(labels, soft, "soft, before the shuffle")
     shuffled = yield Question(mixed(labels), mixed(soft), "entries shuffled over pixels, classes")
     if plain.value is None or differ(plain.value, shuffled.value):
-        return {"forgets_classes": False}
+        found = yield from _one_ratio(sheet, form, scale, far)
+        return {"forgets_classes": False, **found}
     moved = soft.copy()
     moved[(0,) * soft.ndim] *= 1.5
     other = yield Question(labels, moved, "one entry changed")
@@ -72,6 +82,38 @@ def _one_list_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, 
         if none is not None and not differ(none, all_) and differ(none, pixel):
             return {"forgets_classes": True, "normalises_pixels": True}
     return {}
+
+
+def _one_ratio(
+    sheet: Sheet, form: str, scale: str, far: bool
+) -> Generator[Question, Answer, Facts]:
+    """Whether the gradient knows only two numbers an image: one at labels, one elsewhere.
+
+    So it is of a Dice over all entries together; by class there would be two for each class, and
+    a cross-entropy has another one for each prediction. Behind a softmax of the loss's own the
+    gradient of the probabilities is had, but for a constant a pixel, by dividing by them. Where
+    no pixel depends on a ``far`` one, it is the mean probability of the label as well, which is
+    what a Dice over all entries of a softmax comes to.
+    """
+    scores = sheet.scores()
+    y_pred = scores if scale == "logits" else sheet.soft()
+    gradient = gradient_of((yield Question(sheet.labels(form), y_pred, f"one ratio, {form}")))
+    if gradient is None or not np.isfinite(gradient).all():
+        return {}
+    if scale == "logits":
+        powers = np.exp(scores.astype(np.float64))
+        gradient = gradient / (powers / powers.sum(axis=-1, keepdims=True))
+    label = sheet.one_hot(sheet.ids) > 0
+    for image, at in zip(gradient, label, strict=True):
+        others = image[~at].reshape(-1, sheet.channels - 1)
+        first, second = image[at] - others.mean(axis=-1), others - others.mean(-1, keepdims=True)
+        if scale != "logits":
+            second = others - others.mean()
+        size = np.abs(first).max()
+        if not size or np.ptp(first) > _EVEN * size or np.abs(second).max() > _EVEN * size:
+            return {}
+    facts: Facts = {"one_ratio": True}
+    return {**facts, "forgets_classes": True} if far else facts
 
 
 def _a_pixel(array: Array) -> Array:

@@ -225,7 +225,8 @@ class VoidOutOfRange(Probe):
     def _void(self, declared: Declared, labels: LabelFacts, channels: int) -> int | None:
         """The void id that occurs and has no channel."""
         known = void_label(declared)
-        candidates = (known,) if known is not None else _USUAL_VOIDS
+        told = known is not None and float(known) in labels.histogram
+        candidates = (known,) if known is not None and told else _USUAL_VOIDS
         if declared.ignore_label is False:
             return None
         for value in candidates:

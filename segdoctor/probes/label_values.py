@@ -105,7 +105,8 @@ def label_values(
         raise NotExaminedError("there are no labels (--data or data= would give some)")
     void, by, denied = _void(declared, scan)
     classes, sure = _classes(declared, head)
-    told = "" if contract is None else str(contract.facts.get("masked", ""))
+    own = contract is not None and not (declared is not None and declared.loss_stand_in)
+    told = str(contract.facts.get("masked", "")) if contract is not None and own else ""
     masked = frozenset(float(value) for value in told.split())
     found = []
 

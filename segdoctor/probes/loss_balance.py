@@ -10,7 +10,7 @@ from segdoctor.core.asked import LossAtShape
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
-from segdoctor.probes.loss_settings import need_known_loss
+from segdoctor.probes.loss_settings import need_known_loss, share_saved
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,13 @@ class DominatedByOneClass(Probe):
         default=0.97,
         metadata={"doc": "share of the gradient that one class may have, others being present"},
     )
+    saved: float = field(
+        default=0.7,
+        metadata={
+            "doc": "of a loss that is one ratio over an image: share of all that can be gained "
+            "that this class everywhere must gain"
+        },
+    )
 
     def examine(
         self, declared: Declared, loss_contract: LossContract, loss_at_shape: LossAtShape
@@ -113,6 +120,10 @@ class DominatedByOneClass(Probe):
         if shares[top] < self.share:
             return
         pixels = loss_at_shape.pixel_shares.get(top, 0.0)
+        region = loss_contract.facts.get("depends_on") in ("image", "batch")
+        saved = share_saved(loss_at_shape)
+        if region and saved is not None and saved < self.saved:
+            return  # Dice: many small pulls of the background, and still little to gain by it
         code = (
             f"weight = np.where(ids == {top}, 1.0, 10.0).astype('float32')     # (B, H, W)\n"
             "model.fit(x, y, sample_weight=weight)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segdoctor.core.asked import LossAtShape
 from segdoctor.core.finding import Evidence, Plain
 from segdoctor.core.measured import Declared, LossContract
 from segdoctor.core.probe import NotExaminedError
@@ -107,6 +108,17 @@ def asks_each_channel(contract: LossContract | None) -> bool:
     facts = contract.facts
     sigmoid = contract.prediction == "logits" and facts.get("channels_compete") is False
     return sigmoid or bool(facts.get("yes_no_per_channel"))
+
+
+def share_saved(asked: LossAtShape | None) -> float | None:
+    """Share of what can be gained over an undecided prediction that background alone gains."""
+    if asked is None or None in (asked.undecided, asked.right, asked.background):
+        return None
+    assert asked.undecided is not None
+    assert asked.right is not None
+    assert asked.background is not None
+    whole = asked.undecided - asked.right
+    return (asked.undecided - asked.background) / whole if whole > 0 else None
 
 
 def void_label(declared: Declared) -> int | None:

@@ -10,7 +10,7 @@ from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import Probe
 from segdoctor.probes.label_values import says_several
-from segdoctor.probes.loss_settings import DICE_CODE, need_answers, need_known_loss
+from segdoctor.probes.loss_settings import DICE_CODE, need_answers, need_known_loss, share_saved
 
 _STAND_IN = {"loss.stand_in": True}
 _AXIS_CODE = (
@@ -140,8 +140,13 @@ class LossForgetsClasses(Probe):
         need_known_loss(declared)
         need_answers(loss_contract, "label_sensitive")
         facts = loss_contract.facts
-        if head.channels == 1 or not facts.get("forgets_classes"):
+        picked = facts.get("drops_axes_by")
+        if head.channels == 1 or not (
+            facts.get("forgets_classes") or (picked and facts.get("one_ratio"))
+        ):
             return
+        if facts.get("wrong_axes") or facts.get("classes_compared") is False:
+            return  # LOSS005 names the axis
         if head.kind == "sigmoid" or (labels is not None and says_several(labels)):
             return  # independent labels: nothing excludes anything
         evidence = [
@@ -149,7 +154,6 @@ class LossForgetsClasses(Probe):
         ]
         evidence += _background(loss_at_shape)
         effect = _effect(loss_at_shape)
-        picked = facts.get("drops_axes_by")
         if picked:
             said = (
                 f"{picked} picks single entries out of (B, H, W, C) and lays them out as one long "
@@ -178,19 +182,8 @@ class LossForgetsClasses(Probe):
         )
 
 
-def _saved(asked: LossAtShape | None) -> float | None:
-    """Share of what can be gained over an undecided prediction that background alone gains."""
-    if asked is None or None in (asked.undecided, asked.right, asked.background):
-        return None
-    assert asked.undecided is not None
-    assert asked.right is not None
-    assert asked.background is not None
-    whole = asked.undecided - asked.right
-    return (asked.undecided - asked.background) / whole if whole > 0 else None
-
-
 def _background(asked: LossAtShape | None) -> list[Evidence]:
-    saved = _saved(asked)
+    saved = share_saved(asked)
     if asked is None or saved is None:
         return []
     name = f"loss of class {asked.background_class} everywhere"
@@ -198,7 +191,7 @@ def _background(asked: LossAtShape | None) -> list[Evidence]:
 
 
 def _effect(asked: LossAtShape | None) -> str:
-    saved = _saved(asked)
+    saved = share_saved(asked)
     if asked is None or saved is None or saved < 0.3:
         return ""
     return (

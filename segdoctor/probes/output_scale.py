@@ -216,7 +216,9 @@ class SigmoidWithCategoricalLoss(Probe):
         facts = loss_contract.facts
         if head.channels < 2 or loss_contract.prediction != "probabilities":
             return
-        if head.kind == "sigmoid" and facts.get("channels_compete") and facts.get("additive"):
+        alike = facts.get("forgets_classes")  # one ratio over all entries: they compete as pixels
+        exclusive = facts.get("channels_compete") and facts.get("additive") and not alike
+        if head.kind == "sigmoid" and exclusive:
             yield self.finding(
                 f"The {head.channels} channels are independent sigmoids, but the loss treats the "
                 "classes as exclusive.",

@@ -75,10 +75,9 @@ def measure_head(
 
 
 def _class_axis(output: NDArray[np.float32], path: HeadPath) -> int:
-    """The last axis, unless the layer that makes the scores has its channels first."""
-    first = path.scores is not None and path.scores.config.get("data_format") == "channels_first"
-    moved = any("Permute" in name for name in path.layers_behind)
-    return 1 if first and not moved and output.ndim == 4 else output.ndim - 1
+    """The last axis, unless the layer that makes the scores has its channels first, or a Permute
+    behind it brings them there."""
+    return 1 if path.class_axis == 1 and output.ndim == 4 else output.ndim - 1
 
 
 def _sum_error(output: NDArray[np.float32], axis: int | tuple[int, ...]) -> float:

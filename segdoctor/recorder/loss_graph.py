@@ -31,24 +31,28 @@ def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) 
         for array in (np.asarray(sheet.labels(form)), sheet.soft())
     ]
     before: dict[str, str] = {}
+    entries = int(sheet.soft().size)
 
     def asked(y_true: Any, y_pred: Any) -> Any:
         try:
             return value(y_true, y_pred, None)
         except Exception:
-            before.update(_picked_by(tf.compat.v1.get_default_graph()))
+            before.update(_picked_by(tf.compat.v1.get_default_graph(), entries))
             raise
 
     try:
         graph = tf.function(asked, autograph=False).get_concrete_function(*specs).graph
     except Exception as error:  # noqa: BLE001 - a stranger's loss may raise anything
         return {"raises_in_graph": error_line(error, 300), **before}
-    return _picked_by(graph)
+    return _picked_by(graph, entries)
 
 
-def _picked_by(graph: Any) -> dict[str, str]:
+def _picked_by(graph: Any, entries: int) -> dict[str, str]:
+    """``entries``: of the prediction; what is picked of a map of pixels has lost no class axis."""
     for operation in _operations(graph):
         if operation.type not in _PICKING or not operation.outputs:
+            continue
+        if operation.inputs[0].shape.num_elements() not in (None, entries):
             continue
         output = operation.outputs[0]
         if output.dtype.is_floating and output.shape.rank == 1 and output.shape[0] is None:

@@ -53,7 +53,9 @@ def pixel_order(model: Any, graph: GraphFacts) -> PixelOrder | None:
             f"the layers behind {path.scores.name} cannot be cut off ({type(error).__name__})"
         ) from error
     grid = tuple(size or free for size, free in zip(tensor.shape[1:3], _FREE, strict=True))
-    return _tested(tail, (int(grid[0]), int(grid[1])), int(tensor.shape[3]), moving)
+    first = path.class_axis == 1 and len(model.outputs[0].shape) == 4
+    order = (0, 2, 3, 1) if first else ()
+    return _tested(tail, (int(grid[0]), int(grid[1])), int(tensor.shape[3]), moving, order)
 
 
 def _moves(layer: Any) -> bool:
@@ -67,7 +69,14 @@ def _behind(model: Any, scores: Any) -> list[Any]:
     return layers[layers.index(scores) + 1 :]
 
 
-def _tested(tail: Any, grid: tuple[int, int], classes: int, moving: list[Any]) -> PixelOrder:
+def _tested(
+    tail: Any,
+    grid: tuple[int, int],
+    classes: int,
+    moving: list[Any],
+    order: tuple[int, ...] = (),
+) -> PixelOrder:
+    """``order``: how the axes of the output are put for the classes to be last."""
     height, width = grid
     random = np.random.default_rng(0)
     marks = [
@@ -78,6 +87,7 @@ def _tested(tail: Any, grid: tuple[int, int], classes: int, moving: list[Any]) -
     for index, (row, column, label) in enumerate(marks):
         x[index + 1, row, column, label] = _HIGH
     y = np.asarray(tail(x, training=False), dtype=np.float64)
+    y = y.transpose(order) if order else y
     y = _on_grid(y, grid)
     moved = np.abs(y[1:] - y[:1])
     place_right = class_right = 0

@@ -80,6 +80,8 @@ class LoopWatch:
             return
         given = frame.f_locals.get("args") or ()
         first = given[0] if given else next(iter((frame.f_locals.get("kwargs") or {}).values()), 0)
+        if "inputs" in frame.f_locals:  # tf_keras has split them off by now
+            first = frame.f_locals["inputs"]
         self.outputs.append((owner, first, value))
 
     def _loss_call(self, frame: FrameType) -> _Call | None:
