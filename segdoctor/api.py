@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segdoctor.core.errors import UserError
 from segdoctor.examination.arguments import chooser_of, fail_on_of, names_of, trial_of
-from segdoctor.examination.request import Request, Say, silent
+from segdoctor.examination.request import Request, Say, Script, silent
 from segdoctor.report.report import Report
 
 if TYPE_CHECKING:
@@ -192,12 +192,13 @@ def run(
     fail_on: str = "error",
     seed: int = 0,
     out: str | None = None,
+    apart: bool = False,
     progress: Say = silent,
     on_report: Callable[[Report], None] | None = None,
 ) -> Report:
     """Run a training script up to its training, and examine what it is about to train.
 
-    It runs in this process, as ``python script.py args…`` would, up to its first ``fit``,
+    It runs as ``python script.py args…`` would run it, up to its first ``fit``,
     ``train_on_batch``, or step of a loop that hands the gradients of a ``GradientTape`` to an
     optimizer. What is about to be trained is examined as by :func:`check`; then it is stopped.
 
@@ -207,6 +208,7 @@ def run(
     args : what the script finds in ``sys.argv[1:]``
     fit : which training is examined; those before it run as they are
     go_on : let the script train on after the examination
+    apart : in a child process: a crash ends the script alone, and what was found is kept
     on_report : gets the report as soon as it is there, before the script goes on
 
     The other parameters are those of :func:`check`, and stand above what the script says.
@@ -216,8 +218,6 @@ def run(
     UntrainedError
         If the script ends without that training; ``status`` is the exit status.
     """
-    from segdoctor.examination.running import examine_script
-
     asked = Request(
         model=None,
         loss=loss,
@@ -239,15 +239,14 @@ def run(
         seed=seed,
         say=progress,
     )
-    return examine_script(
-        os.fspath(script),
-        tuple(args),
-        asked,
-        module=module,
-        number=fit,
-        go_on=go_on,
-        on_report=on_report,
-    )
+    what = Script(os.fspath(script), tuple(args), module, fit, go_on)
+    if apart:
+        from segdoctor.examination.script_apart import ran_apart
+
+        return ran_apart(what, asked, on_report, meanwhile=_slow_imports)
+    from segdoctor.examination.running import examine_script
+
+    return examine_script(what, asked, on_report)
 
 
 def inspect(

@@ -215,6 +215,7 @@ def _run(arguments: argparse.Namespace) -> int:
             select=_split_codes(arguments.select),
             ignore=_split_codes(arguments.ignore),
             out=_folder(arguments, "run"),
+            apart=True,
             progress=progress.late,
             on_report=examined,
             **{name: getattr(arguments, name) for name in _SCRIPT_OPTIONS},
@@ -301,19 +302,30 @@ def _show(
         from segdoctor.examination.baseline import with_baseline
 
         report = with_baseline(report, arguments.known, fail_on=arguments.fail_on)
+    folder = _folder(arguments, command)
+    paths = report.save(folder) if folder is not None else ()  # first: the reader may be gone
+    try:
+        _print(report, arguments, document)
+    except BrokenPipeError:  # head, less: they have seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for path in paths:
+        if path.endswith(".html"):
+            print(f"report: {path}", file=sys.stderr)
+    return report.exit_code
+
+
+def _print(report: Report, arguments: argparse.Namespace, document: TextIO | None) -> None:
     if arguments.format == "text":
         from segdoctor.report.screen import show
 
         show(report, verbose=bool(getattr(arguments, "verbose", False)))
-    else:
-        from segdoctor.report.screen import written_as
+        sys.stdout.flush()
+        return
+    from segdoctor.report.screen import written_as
 
-        (document or sys.stdout).write(written_as(report, arguments.format) + "\n")
-    folder = _folder(arguments, command)
-    if folder is not None:
-        paths = report.save(folder)
-        print(f"report: {next(p for p in paths if p.endswith('.html'))}", file=sys.stderr)
-    return report.exit_code
+    stream = document or sys.stdout
+    stream.write(written_as(report, arguments.format) + "\n")
+    stream.flush()
 
 
 def _explain(arguments: argparse.Namespace) -> int:

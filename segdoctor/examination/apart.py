@@ -34,7 +34,7 @@ _MEMORY_SIGNALS = {signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS
 _OF_MEMORY = ("no memory", "ResourceExhausted", "bad_alloc", "OOM")
 _SMALLER = ", as it is when memory runs out; --trial-batch and --crop make it smaller"
 _HERE = "no sandbox: what was given cannot be handed to a child process; the code ran in this one"
-_START = "import sys; sys.path[:] = {path!r}; from segdoctor.examination.worker import serve; "
+START = "import sys; sys.path[:] = {path!r}; from segdoctor.examination.worker import serve; "
 
 
 def examined_apart(request: Request, meanwhile: Callable[[], object] | None = None) -> Report:
@@ -63,7 +63,7 @@ def examined_apart(request: Request, meanwhile: Callable[[], object] | None = No
 
         check_writable(request.out)
     with tempfile.TemporaryDirectory(prefix="segdoctor-", ignore_cleanup_errors=True) as folder:
-        child = _Child(request, packed, folder)
+        child = _file_child(request, packed, folder)
         if meanwhile is not None:
             threading.Thread(target=meanwhile, daemon=True).start()
         try:
@@ -84,11 +84,35 @@ def can_be_apart(request: Request) -> bytes | None:
         return None
 
 
-class _Child:
+def _file_child(request: Request, packed: bytes, folder: str) -> Child:
+    pipe, writing = os.pipe()
+    command = START.format(path=sys.path) + f"serve({writing}, {os.getpid()}, {folder!r})"
+    quiet = subprocess.DEVNULL
+    # What trusted code prints could steer the terminal; and stdout belongs to the report.
+    errors = quiet if request.trust else None
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", command],
+        stdin=subprocess.PIPE,
+        stdout=quiet,
+        stderr=errors,
+        pass_fds=(writing,),
+        env=_environment(folder),
+        start_new_session=True,
+    )
+    os.close(writing)
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin as stream:
+        stream.write(packed)
+    return Child(request, process, pipe)
+
+
+class Child:
     """The process, and what it has said so far."""
 
-    def __init__(self, request: Request, packed: bytes, folder: str) -> None:
+    def __init__(self, request: Request, process: subprocess.Popen[bytes], pipe: int) -> None:
         self._request = request
+        self._process = process
+        self._pipe = pipe
         self._frames = frames.Frames()
         self._last: Report | None = None
         self._final: Report | None = None
@@ -98,24 +122,6 @@ class _Child:
         self._stage = "starting"
         self._limit = self._seconds = STAGE_LIMIT_S
         self._since = time.monotonic()
-        self._pipe, writing = os.pipe()
-        command = _START.format(path=sys.path) + f"serve({writing}, {os.getpid()}, {folder!r})"
-        quiet = subprocess.DEVNULL
-        # What trusted code prints could steer the terminal; and stdout belongs to the report.
-        errors = quiet if request.trust else None
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", command],
-            stdin=subprocess.PIPE,
-            stdout=quiet,
-            stderr=errors,
-            pass_fds=(writing,),
-            env=_environment(folder),
-            start_new_session=True,
-        )
-        os.close(writing)
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError), self._process.stdin as stream:
-            stream.write(packed)
 
     def report(self) -> Report:
         try:
@@ -153,9 +159,12 @@ class _Child:
                 raise
             except (TypeError, ValueError) as error:
                 self._failed = clean(f"it said what is no part of a report: {error}")
-            if self._final is not None or self._failed:
+            if self._enough():
                 return False
         return True
+
+    def _enough(self) -> bool:
+        return self._final is not None or bool(self._failed)
 
     def _take(self, kind: bytes, content: bytes) -> None:
         text = "" if kind in (frames.REPORT, frames.DONE) else content.decode("utf-8", "replace")
@@ -238,7 +247,7 @@ def _environment(folder: str) -> dict[str, str]:
 
 def _nothing(request: Request) -> Report:
     """A report of a process that ended before it had found anything."""
-    subject = clean(os.fspath(request.model))
+    subject = "" if request.model is None else clean(os.fspath(request.model))
     return Report(
         kind="check", subject=subject, exit_code=3, run={"model": subject}, seed=request.seed
     )

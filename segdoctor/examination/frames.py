@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import pickle
 import struct
 from typing import Any, BinaryIO
 
 PROGRESS, STAGE, REPORT, DONE, USER_ERROR, FAILED, NOTE = b"p", b"s", b"r", b"d", b"u", b"e", b"n"
+ENDED, UNTRAINED, INTERRUPTED = b"x", b"t", b"i"  # of a script
 
 _HEAD = struct.Struct("<cI")
 _LARGEST = 1 << 30
@@ -33,6 +35,29 @@ _RECORDS = ("segdoctor.core.", "segdoctor.report.report")
 def write_frame(stream: BinaryIO, kind: bytes, content: bytes) -> None:
     stream.write(_HEAD.pack(kind, len(content)) + content)
     stream.flush()
+
+
+def write_packet(descriptor: int, content: bytes) -> None:
+    """One packet for :func:`read_packet`; the pipe stays open."""
+    with os.fdopen(os.dup(descriptor), "wb") as stream:
+        write_frame(stream, NOTE, content)
+
+
+def read_packet(descriptor: int) -> bytes:
+    """The packet that was written; nothing behind it is read."""
+    with os.fdopen(os.dup(descriptor), "rb", buffering=0) as stream:
+        _, size = _HEAD.unpack(_exactly(stream, _HEAD.size))
+        return _exactly(stream, size)
+
+
+def _exactly(stream: io.RawIOBase, size: int) -> bytes:
+    held = b""
+    while len(held) < size:
+        part = stream.read(size - len(held))
+        if not part:
+            raise EOFError("the packet ends before its end")
+        held += part
+    return held
 
 
 class Frames:

@@ -19,6 +19,17 @@ def silent(stage: str, done: int | None = None, total: int | None = None) -> Non
 
 
 @dataclass(frozen=True, slots=True)
+class Script:
+    """The script that ``segdoctor.run`` runs, and which of its trainings is examined."""
+
+    name: str
+    args: tuple[str, ...] = ()
+    module: bool = False
+    number: int = 1
+    go_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """The arguments of ``segdoctor.check``; see there for their meaning.
 
@@ -71,6 +82,7 @@ class Request:
     said_by: str = "user"
     why_no_loss: str = ""
     say: Say = silent
+    watcher: Any = None  # told of each stage; in a child process, which hands it on
 
     def chooser(self) -> Callable[[str], bool]:
         """Whether a code is asked for.

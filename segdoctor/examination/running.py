@@ -12,7 +12,7 @@ from segdoctor.core.clean import clean
 from segdoctor.core.errors import UntrainedError, UserError
 from segdoctor.core.finding import Finding, Place
 from segdoctor.examination.reporting import examined
-from segdoctor.examination.request import Request
+from segdoctor.examination.request import Request, Script
 from segdoctor.report.files import check_writable
 from segdoctor.report.report import Report
 from segdoctor.sources.batches import take_batches
@@ -31,27 +31,21 @@ _OF_FIT = ("OPT007", "OPT008", "OPT009")
 
 
 def examine_script(
-    script: str,
-    args: tuple[str, ...],
-    asked: Request,
-    *,
-    module: bool,
-    number: int,
-    go_on: bool,
-    on_report: Callable[[Report], None] | None,
+    script: Script, asked: Request, on_report: Callable[[Report], None] | None = None
 ) -> Report:
-    """Run ``script`` up to its ``number``-th training and examine that.
+    """Run ``script`` up to the training that is asked for, and examine that.
 
     Raises
     ------
     UntrainedError
         If it ends before.
     """
+    number, go_on = script.number, script.go_on
     if number < 1:
         raise UserError(f"fit: expected 1 for the first training, 2 for the second …: {number}")
     if asked.out is not None:
         check_writable(asked.out)
-    program = program_of(script, module=module)
+    program = program_of(script.name, module=script.module)
     made: list[Report] = []
 
     def caught(captured: Captured) -> None:
@@ -62,16 +56,16 @@ def examine_script(
         report = replace(
             report,
             kind="run",
-            subject=clean(script),
+            subject=clean(script.name),
             findings=with_places(report.findings, places),
-            run={**facts_of(captured, script), **report.run},
+            run={**facts_of(captured, script.name), **report.run},
             notes=(*_notes(captured, program.left_out, go_on=go_on), *report.notes),
         )
         made.append(report)
         if on_report is not None:
             on_report(report)
 
-    ended = launch(program, args, caught, number=number, go_on=go_on)
+    ended = launch(program, script.args, caught, number=number, go_on=go_on)
     if not made:
         raise UntrainedError(ended.words, ended.status)
     if ended.status and not made[0].exit_code:

@@ -57,7 +57,7 @@ class Examination:
         self.notes: list[str] = []
         self.timings: dict[str, float] = {}
         self.interrupted = False
-        self.watcher: Any = None  # told when a stage begins, and what is known when it has ended
+        self.watcher: Any = request.watcher  # told when a stage begins, and what is known when it has ended
 
     def examine(self) -> None:
         """Run all stages; Ctrl-C ends them and keeps what was found."""

@@ -59,7 +59,7 @@ def _examine(stream: BinaryIO) -> None:
 
     request = pickle.load(sys.stdin.buffer)
     quiet_libraries()
-    told = _Told(stream)
+    told = Told(stream)
     request = replace(request, say=told.progress)
     try:
         from segdoctor.examination.reporting import report_of
@@ -84,7 +84,7 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module="keras")
 
 
-class _Told:
+class Told:
     """What the parent is told while the examination goes on."""
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -12,6 +12,7 @@ import os
 import platform
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # include/uapi/linux/landlock.h; the numbers of the calls are those of every architecture.
@@ -118,10 +119,14 @@ def limit_memory() -> None:
     most = max(available, 1 << 30)
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        Path("/proc/self/oom_score_adj").write_text("900")
-    except OSError:
-        return  # some containers do not let it be changed
+    chosen_first()
+
+
+def chosen_first() -> None:
+    """Where the system must end a process because memory runs out, it ends this one."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # some containers do not let it be changed
+            Path("/proc/self/oom_score_adj").write_text("900")
 
 
 def _landlock(version: int, folder: Path) -> None:
