@@ -70,6 +70,22 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--ignore-label", type=label, metavar="255|none", default=None)
 
 
+def add_fix_options(parser: argparse.ArgumentParser) -> None:
+    """``segdoctor fix``: what is examined, and where the copies go."""
+    parser.add_argument("target", metavar="TARGET", help="a .h5 or .keras file, or a script")
+    parser.add_argument("args", nargs="*", help="after --: handed to the script")
+    parser.add_argument("--to", metavar="FOLDER", help="a new folder (default: fixed/NAME)")
+    parser.add_argument("-m", dest="module", action="store_true", help="TARGET is a module's name")
+    parser.add_argument("--fit", type=int, default=1, metavar="N", help="of a script: its training")
+    _add_choice(parser)
+
+
+def _add_choice(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    parser.add_argument("--select", action="append", default=[], metavar="CODE,…")
+    parser.add_argument("--ignore", action="append", default=[], metavar="CODE,…")
+    parser.add_argument("--seed", type=int, default=0)
+
+
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("the data")
     data.add_argument("--split", metavar="train|val|trainval|FILE", help="default: train, else all")
@@ -99,14 +115,12 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--out", metavar="FOLDER", help="where the report goes (reports/NAME)")
-    output.add_argument("--select", action="append", default=[], metavar="CODE,…")
-    output.add_argument("--ignore", action="append", default=[], metavar="CODE,…")
+    _add_choice(output)
     output.add_argument("--fail-on", choices=("error", "warning", "never"), default="error")
     output.add_argument("--format", choices=FORMATS, default="text")
     output.add_argument(
         "--baseline", metavar="REPORT.json", help="an earlier report: its findings do not count"
     )
-    output.add_argument("--seed", type=int, default=0)
 
 
 def seconds(text: str) -> float:

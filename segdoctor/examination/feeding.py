@@ -31,6 +31,7 @@ class Fed:
 
     batch: Batch
     redraw: Callable[[str], Batch] | None = None
+    restore: Callable[[int], Batch] | None = None  # void in the place of rings of this class
     draw: Callable[[tuple[int, int], int], Batch] | None = None
     more_images: Callable[[], Any] | None = None  # more images as fed than the batch holds
     notes: tuple[str, ...] = ()
@@ -126,6 +127,7 @@ def from_folder(
     return Fed(
         batch=batch,
         redraw=lambda name: make(name, names=names),
+        restore=lambda label: make(preprocess, names=names, decode=f"void {label}"),
         draw=lambda size, number: make(preprocess, size=size, count=number),
         more_images=lambda: make(preprocess, count=MORE_IMAGES).x,
         notes=notes,

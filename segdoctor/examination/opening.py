@@ -141,7 +141,7 @@ def _open_file(request: Request, path: str) -> Opened:
     found = Opened(facts=facts, graph=graph, compiled=facts.compiled, run=run, notes=facts.notes)
     if request.trust:
         run["trusted_sha256"] = _digest(path)
-    custom = _custom_objects(request)
+    custom = custom_objects_of(request)
     if not request.trust and vet(opened.config, opened.compiled, custom).runs:
         return replace(found, refused=True)
     if opened.config is None:
@@ -159,7 +159,7 @@ def _digest(path: str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _custom_objects(request: Request) -> dict[str, Any]:
+def custom_objects_of(request: Request) -> dict[str, Any]:
     """The user's own layers and functions: of ``custom_objects`` and of the file of ``objects``."""
     custom = dict(request.custom_objects)
     if request.objects:

@@ -46,6 +46,7 @@ class Knowledge:
     optimizer_known: bool = False
     why_no_optimizer: str = ""
     redraw: Callable[[str], Batch] | None = None
+    restore: Any = None  # draws the same examples with void for rings of a class
     more_images: Callable[[], Any] | None = None  # more images as fed than the batch holds
 
 

@@ -33,6 +33,9 @@ from segdoctor.examination.request import Request
 from segdoctor.examination.static import without_architecture
 from segdoctor.probes.registry import PROBES, SECOND_PASS
 
+_NO_FOLDER = "the data were not given as a data set folder"
+_NO_TRIAL = "no trial was asked for"
+
 
 class Examination:
     """One run of the examination; the attributes are what it has found so far."""
@@ -57,7 +60,7 @@ class Examination:
         self.notes: list[str] = []
         self.timings: dict[str, float] = {}
         self.interrupted = False
-        self.watcher: Any = request.watcher  # told when a stage begins, and what is known when it has ended
+        self.watcher: Any = request.watcher  # of each stage
 
     def examine(self) -> None:
         """Run all stages; Ctrl-C ends them and keeps what was found."""
@@ -155,8 +158,7 @@ class Examination:
         return Trace({**missing, **self.trace.values})
 
     def _with_scan(self, trace: Trace) -> Trace:
-        known = self.around if self.scan is None else {**self.around, "scan": self.scan}
-        return trace.having(**known)
+        return trace.having(**self.around, scan=self.scan or Missing(_NO_FOLDER))
 
     def _declared(self, **changes: Any) -> Declared:
         request = self.request
@@ -211,7 +213,8 @@ class Examination:
         return score_as_loaded(self.opened.model, self.fed.draw, head, self.run)
 
     def _probe(self, trace: Trace) -> None:
-        self.outcomes = examine_all(PROBES, trace, self.selected)
+        why = _NO_TRIAL if self.request.trial is None else "it came to no trial"
+        self.outcomes = examine_all(PROBES, trace, self.selected, why)
         self.findings = explained(f for outcome in self.outcomes for f in outcome.findings)
 
     def _try(self) -> None:

@@ -64,6 +64,7 @@ def try_run(
         classes=known.declared.num_classes or max(head.channels, 2),
         right_loss=lambda treated_run: _right_loss(treated_run, known),
         redraw=known.redraw,
+        restore=known.restore,
         decode=_undo_palette,
         interface=Interface(head, labels, ids, _taken_by(trace)),
     )

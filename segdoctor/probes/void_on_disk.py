@@ -188,7 +188,8 @@ class VoidFolded(Probe):
         ]
         words = f"Do not clip or cast the masks: keep {void} until the loss leaves it out."
         code = f"y = np.where(mask == {void}, {void}, np.clip(mask, 0, {label}))"
-        yield self.finding(message, evidence, Fix(words, code))
+        patch = {"labels.restore": label, "loss.ignore_class": void} if void == _USUAL[0] else {}
+        yield self.finding(message, evidence, Fix(words, code, patch))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from segdoctor.core.probe import NotExaminedError
-from segdoctor.recorder.surgery import Config, input_names, rebuilt
+from segdoctor.measures.config_edits import Config, input_names
+from segdoctor.recorder.surgery import rebuilt
 
 _SIZED = ("Resizing", "BilinearUpsampling", "BilinearResize")
 

@@ -22,7 +22,7 @@ from segdoctor.trial.traced import TracedNet
 STEPS = 60
 LONGEST = 4  # times the planned steps, for a run that is slow
 
-_MOVES_LABELS = ("labels.decode", "labels.scale", "labels.shift")
+_MOVES_LABELS = ("labels.decode", "labels.scale", "labels.shift", "labels.restore")
 
 
 @dataclass

@@ -16,6 +16,7 @@ The patch is declarative; these are the names it may use:
 ``labels.decode``          ``"palette"``: colours or luminances back to ids
 ``labels.scale``           float: ids are multiplied by it
 ``labels.shift``           int: added to the ids
+``labels.restore``         int: thin rings of this class become void again (folders only)
 ``data.preprocess``        ``"tf"``, ``"torch"``, …: the input range that the weights expect
 ``bn.training``            ``"inference"``: frozen BN runs on its moving statistics
 ``bn.recalibrate``         True: moving statistics are measured anew on the data
@@ -52,8 +53,8 @@ class Tools:
 
     ``ids``: true ids (B, H, W) of the batch with ``void``; ``right_loss``: a right loss for a
     run's head and labels; ``interface``: what a part must fit; ``redraw``: the same
-    examples with another preprocessing (folders only); ``decode``: colours or luminances (the
-    labels as fed) to ids.
+    examples with another preprocessing, ``restore``: with void for the rings of a class (folders
+    only); ``decode``: colours or luminances (the labels as fed) to ids.
     """
 
     ids: Any
@@ -61,6 +62,7 @@ class Tools:
     classes: int
     right_loss: Callable[[Run], Any]
     redraw: Callable[[str], Batch] | None = None
+    restore: Callable[[int], Batch] | None = None
     decode: Callable[[Any], Any] | None = None
     interface: parts.Interface | None = None
 
@@ -109,6 +111,13 @@ def _moved(run: Run, move: Callable[[Any], Any], tools: Tools) -> Run:
     y = np.asarray(run.batch.y)
     moved = move(y).astype(np.int32)
     return _batch(run, y=moved if tools.void is None else np.where(y == tools.void, y, moved))
+
+
+def _restore(run: Run, value: Any, tools: Tools) -> Run:
+    if tools.restore is None:
+        raise NotExaminedError("the masks behind the labels are not at hand to be read anew")
+    again = tools.restore(int(value))
+    return _batch(run, y=again.y, ids=again.ids)
 
 
 def _ids(run: Run, tools: Tools) -> Any:
@@ -291,6 +300,7 @@ def _data_stand_in(run: Run, value: Any, tools: Tools) -> Run:
 
 # The order in which entries are applied: what the labels are, then the loss, then the model.
 _STEPS: dict[str, Callable[[Run, Any, Tools], Run]] = {
+    "labels.restore": _restore,
     "labels.decode": _decode,
     "labels.scale": _scale,
     "labels.shift": _shift,

@@ -10,8 +10,9 @@ from PIL import Image
 
 from segdoctor.core.data_facts import MaskFacts
 from segdoctor.measures.as_fed import fine_ids
-from segdoctor.measures.drawing import voc_palette
+from segdoctor.measures.drawing import VOID, voc_palette
 from segdoctor.measures.palettes import decode_colours, decode_luminances
+from segdoctor.measures.void_ring import restored
 from segdoctor.sources.voc.image_file import (
     LIMIT_PIXELS,
     UnreadableError,
@@ -97,7 +98,7 @@ def read_ids(path: str, *, decode: str = "stored", limit: int = LIMIT_PIXELS) ->
 
     ``decode="stored"``: palette indices, or grey values; of a colour mask its luminance, which is
     what loaders make of it. ``decode="palette"``: colours and luminances of Pascal VOC's palette
-    become ids again.
+    become ids again. ``decode="void 20"``: thin rings of class 20 become void (255) again.
     """
     with opened_image(path, limit=limit) as image:
         image.load()
@@ -109,6 +110,8 @@ def read_ids(path: str, *, decode: str = "stored", limit: int = LIMIT_PIXELS) ->
         ids = _plane(image).astype(np.int32)
     if decode == "palette" and image.mode != "P":
         return decode_luminances(ids)
+    if decode.startswith("void "):
+        return restored(ids, int(decode.removeprefix("void ")), VOID)
     return ids
 
 
