@@ -16,6 +16,7 @@ from segdoctor.core.errors import UserError
 from segdoctor.examination import watching
 from segdoctor.report.report import Report
 
+_GUESS = 4  # steps
 _LOOK_EVERY = 10  # steps between two looks at the loss: each waits for the device
 
 
@@ -23,17 +24,20 @@ class Monitor:
     """``model.fit(…, callbacks=[segdoctor.Monitor(batch=(x, y))])``; Keras 3 and tf_keras.
 
     Measured while it trains: the real update ``|step| / |weights|`` of each kernel, how far the
-    statistics of batch norm move in an epoch, how many classes are predicted on ``batch``, and the
-    step at which the loss is no number, with the variables that are none. ``report`` is made at
-    the end, or at Ctrl-C, after which the training ends as it would have.
+    statistics of batch norm move in an epoch; on ``batch`` the gap between training and inference
+    mode, dead channels, the classes predicted, accuracy and mean IoU beside what the class
+    frequencies alone give; and the step at which the loss is no number, with the variables that
+    are none. ``report`` is made at the end, or at Ctrl-C, after which the training ends as it would
+    have.
 
     Parameters
     ----------
     batch : (x, y) or (x, y, sample_weight), optional
         One batch as the training is fed. Without it what needs one is *not examined*.
     share : float
-        Share of the training's time that the looks at weights and predictions may take. The time
-        is measured, and a look that would pass it is left out. The first step is always looked at.
+        Share of the training's time that the looks at weights and at the batch may take. The time
+        is measured, and a look that would pass it is left out. The first step, and the batch at
+        the end of the training, are always looked at.
     stop_on : "error", "warning" or None
         End the training when a finding of this severity is there.
     out : folder, optional
@@ -66,6 +70,7 @@ class Monitor:
         self._history: dict[str, list[float]] = {}
         self._start = 0.0
         self._step = 0
+        self._usual: dict[str, float] = {}  # seconds that a look takes, by its kind
         self._notes: list[str] = []
         self._old_handler: Any = None
         self._interrupted = False
@@ -79,20 +84,21 @@ class Monitor:
     def on_train_begin(self, logs: Any = None) -> None:
         self.report, self.stopped_by, self.spent, self._step = None, "", 0.0, 0
         self._history, self._notes, self._interrupted = {}, [], False
+        self._usual = {}
         self._start = time.perf_counter()
         self._eyes = watching.Eyes(self.model, self._batch, self._log_dir)
         if threading.current_thread() is threading.main_thread():
             self._old_handler = signal.signal(signal.SIGINT, self._interrupt)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if self._may_look():
-            with self._timed():
+        if self._step == 0 or self._may_look(self._usual.get("step", 0.0)):
+            with self._timed("step"):
                 self._eyes.before_step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
         if self._eyes.between:
-            with self._timed():
+            with self._timed("step"):
                 self._eyes.after_step()
         if self._step % _LOOK_EVERY == 1 and logs:
             self._finite(logs)
@@ -101,8 +107,8 @@ class Monitor:
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(float(value))
         self._finite(logs or {})
-        if epoch == 0 or self._may_look():
-            with self._timed():
+        if self._may_look(self._usual.get("batch", self._guess())):
+            with self._timed("batch"):
                 self._eyes.after_epoch(epoch)
         if self._stop_on and not self.stopped_by:
             levels = ("error",) if self._stop_on == "error" else ("error", "warning")
@@ -114,6 +120,7 @@ class Monitor:
         if self._old_handler is not None:
             signal.signal(signal.SIGINT, self._old_handler)
             self._old_handler = None
+        self._eyes.after_epoch(len(self._history.get("loss", ())))
         self._eyes.close()
         self.report = self._reported()
         if self._out is not None:
@@ -136,22 +143,24 @@ class Monitor:
         self._notes.append(f"the training was stopped at step {self._step}: {why}")
         self.model.stop_training = True
 
-    def _may_look(self) -> bool:
-        """Whether one more look of the usual length keeps within the share."""
-        if self._step == 0:
-            return True
+    def _may_look(self, seconds: float) -> bool:
+        """Whether one more look, which takes so long as a rule, keeps within the share."""
         elapsed = time.perf_counter() - self._start
-        return bool(self.spent + self._eyes.usual_s <= self._share * elapsed)
+        return bool(self.spent + seconds <= self._share * elapsed)
+
+    def _guess(self) -> float:
+        """What the first look at the batch may take: two passes, and not in a graph."""
+        return _GUESS * (time.perf_counter() - self._start) / max(self._step, 1)
 
     @contextmanager
-    def _timed(self) -> Any:
+    def _timed(self, kind: str) -> Any:
         start = time.perf_counter()
         try:
             yield
         finally:
             taken = time.perf_counter() - start
             self.spent += taken
-            self._eyes.usual_s = max(self._eyes.usual_s * 0.9, taken)
+            self._usual[kind] = max(self._usual.get(kind, 0.0) * 0.9, taken)
 
     def _outcomes(self) -> tuple[Outcome, ...]:
         return watching.outcomes_of(self._eyes, self._history)
@@ -171,10 +180,10 @@ class Monitor:
         share = self.spent / max(time.perf_counter() - self._start, 1e-9)
         looks = f"{self._eyes.looks} steps were looked at; the looks took {share:.1%} of the time"
         code = 130 if self._interrupted else report.exit_code
-        measured = {**report.measured, "monitor": self._eyes.series()}
-        return replace(
-            report, exit_code=code, measured=measured, notes=(*report.notes, *self._notes, looks)
-        )
+        tables = [self._eyes.table(), *report.measured.get("tables", ())]
+        measured = {**report.measured, "monitor": self._eyes.series(), "tables": tables}
+        notes = (*report.notes, *self._notes, *self._eyes.told(), looks)
+        return replace(report, exit_code=code, measured=measured, notes=notes)
 
     def _interrupt(self, number: int, frame: Any) -> None:
         """The first Ctrl-C ends the training at the next step; the second one at once."""

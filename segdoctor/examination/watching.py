@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.engine import Outcome, examine
 from segdoctor.core.explain import explained
 from segdoctor.core.measured import Declared, UpdateFacts
 from segdoctor.core.trace import Trace
+from segdoctor.examination.batch_look import BatchLook, look_at
 from segdoctor.examination.verdict import exit_code_of
 from segdoctor.probes.registry import PROBES
 from segdoctor.report.report import Report
 from segdoctor.sources.history import read_history
 
-_WATCHED = ("OPT001", "OPT002", "HIST001", "HIST002", "HIST004")
+_WATCHED = ("GRAD005", "OPT001", "OPT002", "HIST001", "HIST002", "HIST004", "HIST007")
+_WORDS = {
+    "batch_norm_drift": "drift of moving means between looks, spreads",
+    "batch_norm_gap": "output in training mode against inference, spreads",
+    "dead_units": "dead channels of the worst rectifier, share",
+    "classes_predicted": "classes predicted",
+    "accuracy": "accuracy",
+    "mean_iou": "mean IoU in training mode",
+}
 MOST_KERNELS, MOST_ENTRIES = 24, 4096
 
 
 class Eyes:
-    """Looks at a model between steps. ``usual_s``: seconds that a look takes."""
+    """Looks at a model between steps, and at one batch between epochs."""
 
     def __init__(self, model: Any, batch: Any, log_dir: str | None) -> None:
         from segdoctor.recorder.layers import batch_norm_layers
@@ -38,14 +48,15 @@ class Eyes:
         places = np.linspace(0, len(kernels) - 1, min(len(kernels), MOST_KERNELS)).astype(int)
         self._kernels = [kernels[place] for place in dict.fromkeys(places.tolist())]
         self._norms = [(path, layer) for path, layer in batch_norm_layers(model)]
-        self._model, self._x = model, None if batch is None else batch[0]
+        self._model = model
+        self._x: Any = None if batch is None else batch[0]
+        self._y: Any = None if batch is None else batch[1]
         self._before: list[Any] = []
         self._ratios: dict[tuple[str, str], list[float]] = {}
         self._moving: dict[str, Any] = {}
         self._drift: list[float] = []
-        self._classes: list[int] = []
+        self._seen: list[BatchLook] = []
         self._writer = _writer(log_dir)
-        self.usual_s = 0.0
         self.looks = 0
 
     @property
@@ -67,7 +78,7 @@ class Eyes:
 
     def after_epoch(self, epoch: int) -> None:
         """How far the statistics moved since the last look, in standard deviations of the layer;
-        and how many classes are predicted on the batch."""
+        and what the batch shows."""
         moved = []
         for path, layer in self._norms:
             mean = np.asarray(layer.moving_mean)
@@ -78,9 +89,7 @@ class Eyes:
         if moved:
             self._drift.append(max(moved))
         if self._x is not None:
-            output = np.asarray(self._model(np.asarray(self._x), training=False))
-            ids = output.argmax(-1) if output.shape[-1] > 1 else output > output.mean()
-            self._classes.append(len(np.unique(ids)))
+            self._seen.append(look_at(self._model, self._x, self._y))
         self._summarise(epoch)
 
     def not_finite(self) -> list[str]:
@@ -104,7 +113,64 @@ class Eyes:
         return {
             "update_ratio": {f"{a}/{b}": values for (a, b), values in self._ratios.items()},
             "batch_norm_drift": self._drift,
-            "classes_predicted": self._classes,
+            **self._of_the_batch(),
+        }
+
+    def _of_the_batch(self) -> dict[str, list[float]]:
+        seen = self._seen
+        found: dict[str, list[float]] = {
+            "batch_norm_gap": [look.gap for look in seen] if self._norms else [],
+            "dead_units": [look.dead[0] for look in seen],
+            "classes_predicted": [look.predicted for look in seen],
+            "accuracy": [look.accuracy for look in seen if look.accuracy is not None],
+            "mean_iou": [look.miou for look in seen if look.miou is not None],
+        }
+        return {name: values for name, values in found.items() if values}
+
+    def fields(self, loss: Sequence[float]) -> dict[str, object]:
+        """What the probes ask of the batch: its units, and the ends of its curves beside its
+        classes."""
+        if not self._seen:
+            return {}
+        last = self._seen[-1]
+        found: dict[str, object] = {"activations": last.activations}
+        if last.histogram is not None:
+            series = self._of_the_batch()
+            curves = {"loss": loss, "accuracy": series["accuracy"], "mean_iou": series["mean_iou"]}
+            found["prior"] = read_history({k: list(v) for k, v in curves.items() if v})
+            found["scan"] = ScanFacts("", "the batch", (), histogram=last.histogram, void=False)
+        return found
+
+    def told(self) -> list[str]:
+        """What no code stands for, in words."""
+        if not self._seen:
+            return []
+        last, notes = self._seen[-1], []
+        if last.predicted == 1 and last.present > 1:
+            notes.append(
+                f"collapsed: every pixel of the batch is one class, its labels have {last.present}"
+            )
+        if last.not_finite:
+            notes.append(f"on the batch the first output with NaN or Inf is that of "
+                         f"{last.not_finite}")  # fmt: skip
+        return notes
+
+    def table(self) -> dict[str, Any]:
+        """The series as a table of the report."""
+        ratios = [values for values in self._ratios.values() if values]
+        rows = []
+        if ratios:
+            first, last = (float(np.median([v[at] for v in ratios])) for at in (0, -1))
+            rows.append(["update / weights, median of the kernels", first, last, self.looks])
+        for name, values in (("batch_norm_drift", self._drift), *self._of_the_batch().items()):
+            if values:
+                rows.append([_WORDS[name], values[0], values[-1], len(values)])
+        shown = [[a, f"{b:.3g}", f"{c:.3g}", n] for a, b, c, n in rows]
+        return {
+            "title": "What the training showed",
+            "columns": ["quantity", "at first", "at last", "looks"],
+            "rows": shown,
+            "note": "The batch is the one that the monitor was given; updates are real steps.",
         }
 
     def close(self) -> None:
@@ -117,20 +183,26 @@ class Eyes:
         with self._writer.as_default(step=epoch):
             for (layer, name), ratios in self._ratios.items():
                 _scalar(f"segdoctor/update_ratio/{layer}/{name}", ratios[-1])
-            for name, values in (("bn_drift", self._drift), ("classes", self._classes)):
+            for name, values in (("batch_norm_drift", self._drift), *self._of_the_batch().items()):
                 if values:
                     _scalar(f"segdoctor/{name}", values[-1])
 
 
 def outcomes_of(eyes: Eyes, history: Mapping[str, Any]) -> tuple[Outcome, ...]:
     """The answers of the probes that a training itself can tell."""
-    fields: dict[str, object] = {"declared": Declared()}
+    fields: dict[str, object] = {"declared": Declared(), **eyes.fields(history.get("loss", ()))}
+    prior = fields.pop("prior", None)
     if history.get("loss"):
         fields["history"] = read_history(history)
     if eyes.updates():
         fields["updates"] = eyes.updates()
     trace = Trace(fields)
-    return tuple(examine(probe, trace) for probe in PROBES if probe.code in _WATCHED)
+    beside = trace.having(history=prior) if prior is not None else trace
+    return tuple(
+        examine(probe, beside if probe.code == "HIST007" else trace)
+        for probe in PROBES
+        if probe.code in _WATCHED
+    )
 
 
 def with_outcomes(report: Report, seen: tuple[Outcome, ...], fail_on: str) -> Report:
