@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from segdoctor.core.catalogue import CATALOGUE, SEVERITIES
 from segdoctor.core.engine import Outcome
 from segdoctor.core.finding import Finding
+from segdoctor.core.probe import Probe
 from segdoctor.core.trial_facts import AS_IT_IS, TrialRun
 
 # Shown by exact arithmetic or by the bytes of the files: no trial can add to it.
@@ -103,7 +104,7 @@ def exit_code_of(
 
 
 def pages(codes: Sequence[str], probes: Sequence[object]) -> dict[str, dict[str, str]]:
-    """*why* and *fine* of each code's probe, for the cards of the report."""
+    """The page of each code, for the cards of the report."""
     by_code = {getattr(probe, "code", ""): probe for probe in probes}
     return {
         code: {
@@ -111,9 +112,18 @@ def pages(codes: Sequence[str], probes: Sequence[object]) -> dict[str, dict[str,
             "how": getattr(by_code.get(code), "how", ""),
             "why": getattr(by_code.get(code), "why", ""),
             "fine": getattr(by_code.get(code), "fine", ""),
+            "remedy": getattr(by_code.get(code), "fix", ""),
+            "limits": _limits(by_code.get(code)),
+            "sources": getattr(by_code.get(code), "sources", ""),
         }
         for code in codes
     }
+
+
+def _limits(probe: object) -> str:
+    if not isinstance(probe, Probe):
+        return ""
+    return "; ".join(f"{name} = {value}: {words}" for name, value, words in probe.thresholds())
 
 
 def _count(number: int, noun: str) -> str:

@@ -185,7 +185,7 @@ class Eyes:
                 _scalar(f"segdoctor/update_ratio/{layer}/{name}", ratios[-1])
             for name, values in (("batch_norm_drift", self._drift), *self._of_the_batch().items()):
                 if values:
-                    _scalar(f"segdoctor/{name}", values[-1])
+                    _scalar(f"segdoctor/{name.replace('batch_norm', 'bn')}", values[-1])
 
 
 def outcomes_of(eyes: Eyes, history: Mapping[str, Any]) -> tuple[Outcome, ...]:

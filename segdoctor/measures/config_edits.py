@@ -188,31 +188,48 @@ def activation_name(value: Any) -> str:
 
 
 def train_head(config: Config) -> str:
-    """Let the last convolution train; returns its name, "" where it does already."""
+    """Let the last convolution train, and every model that it lies in; returns its name, "" where
+    all of it trains already."""
     for entry in reversed(path_to_output(config)):
         if entry["class_name"] in _CONVOLUTIONS:
-            held = entry["config"].get("trainable", True)
-            entry["config"]["trainable"] = True
-            return "" if held else name_of(entry)
+            frozen = [held for held in _around(config, entry) if held.get("trainable") is False]
+            for held in frozen:
+                held["trainable"] = True
+            return name_of(entry) if frozen else ""
     return ""
+
+
+def _around(config: Config, entry: Config) -> Iterator[Config]:
+    """The settings of ``entry`` and of the models around it, from the outermost on."""
+    if any(inner is entry for inner in entries(config)):
+        yield config
+        for outer in config["layers"]:
+            if outer is entry:
+                yield entry["config"]
+            elif isinstance(outer["config"], dict):
+                yield from _around(outer["config"], entry)
 
 
 def thaw(config: Config, *, whole: bool) -> int:
     """Let every layer train, or with ``whole=False`` each batch normalisation if the convolution
     that it normalises does; returns how many were changed."""
+    if whole:
+        held = [config, *(entry["config"] for entry in entries(config))]
+        frozen = [one for one in held if isinstance(one, dict) and one.get("trainable") is False]
+        for one in frozen:
+            one["trainable"] = True
+        return len(frozen)
     found = 0
     named = {name_of(entry): entry for entry in entries(config)}
     for entry in named.values():
-        options = entry["config"]
-        wanted = True
-        if not whole:
-            feeding = [named[name] for name in input_names(entry) if name in named]
-            if not is_batch_norm(entry) or len(feeding) != 1:
-                continue
-            wanted = feeding[0]["config"].get("trainable", True)
-        if isinstance(options, dict) and options.get("trainable", True) != wanted:
-            options["trainable"] = wanted
-            found += 1
+        feeding = [named[name] for name in input_names(entry) if name in named]
+        if not is_batch_norm(entry) or len(feeding) != 1:
+            continue
+        if feeding[0]["class_name"] not in (*_CONVOLUTIONS, "DepthwiseConv2D"):
+            continue
+        wanted = feeding[0]["config"].get("trainable", True)
+        found += entry["config"].get("trainable", True) != wanted
+        entry["config"]["trainable"] = wanted
     return found
 
 

@@ -53,13 +53,13 @@ def write_masks(
         for count, pair in enumerate(pairs):
             say("writing the masks", count, len(pairs))
             try:
-                ids = changed(str(pair.mask), patch, scan, void)
+                picture = _picture(changed(str(pair.mask), patch, scan, void))
             except UnreadableError as error:
                 left_out.append(f"{clean(pair.mask)}: {clean(error)}")
                 continue
             path = beside / FOLDER / f"{pair.stem}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            _picture(ids).save(path)
+            picture.save(path)
             split = next((s for s in _SPLITS if pair.stem in scan.splits.get(s, ())), "")
             image = os.path.relpath(str(pair.image), data)
             outside = image.split(os.sep)[0] == ".."

@@ -137,6 +137,8 @@ def _model(mended: Mended, request: Request, target: Path) -> None:
     request.say("writing the model file", None, None)
     opened = open_model_file(path)
     bench = Bench(opened, request.seed)
+    if "optimizer.name" in mended.plan.patch and patch.pop("optimizer.learning_rate", None):
+        mended.undone["optimizer.learning_rate"] = "it is that of another optimizer: compile anew"
     bench.apply(patch)
     if "bn.recalibrate" in patch:
         _statistics(mended, request, opened, bench)
@@ -198,6 +200,11 @@ def _masks(mended: Mended, request: Request, target: Path) -> None:
     plain = all("/" not in pair.stem for pair in scan.pairs)
     flag = f"--masks {folder / FOLDER}" if plain else f"--pairs {folder / LIST}"
     mended.notes.append(f"they are read with: --data {clean(request.data)} {clean(flag)}")
+    if any(finding.code == "LBL005" for finding in mended.plan.confirmed):
+        mended.notes.append(
+            "a grey value cannot tell class 16 from 1 nor 18 from 3: they are 1 and 3 in the new "
+            "masks; reading the palette's indices of the original files would tell"
+        )
     if scan.label_map:
         mended.notes.append("the label map is applied in the new masks already")
 

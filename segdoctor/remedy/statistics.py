@@ -37,7 +37,7 @@ def recalibrated(
     recalibrate(model, _images(request, model, scan, preprocess), layers)
     wanted = {id(v) for layer in layers for v in (layer.moving_mean, layer.moving_variance)}
     plan = plan_weights(model, opened.stored, opened.facts.weights)
-    return {weight.path: np.array(v) for v, weight in plan if id(v) in wanted}
+    return {weight.path: np.asarray(v).copy() for v, weight in plan if id(v) in wanted}
 
 
 def _images(request: Request, model: Any, scan: ScanFacts, preprocess: str) -> Iterator[Any]:

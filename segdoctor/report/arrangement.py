@@ -36,6 +36,9 @@ class Card:
     why: str
     fine: str
     how: str
+    limits: str
+    remedy: str
+    sources: str
     fix: str
     fix_code: tuple[str, ...]
     verdict: str
@@ -115,6 +118,9 @@ def _card(report: Report, finding: Finding, depth: int, explained: tuple[Card, .
         why=clean(page.get("why") or cause[:1].upper() + cause[1:] + ".", 2000),
         fine=clean(page.get("fine") or "", 2000),
         how=clean(page.get("how") or "", 2000),
+        limits=clean(page.get("limits") or "", 2000),
+        remedy=clean(page.get("remedy") or "", 2000),
+        sources=clean(page.get("sources") or "", 800),
         fix=clean(finding.fix.words, 800) if finding.fix else "",
         fix_code=lines_of(finding.fix.code) if finding.fix else (),
         verdict=label,

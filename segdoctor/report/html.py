@@ -11,6 +11,7 @@ from segdoctor.core.clean import clean
 from segdoctor.core.trial_facts import TrialRun
 from segdoctor.report import pictures
 from segdoctor.report.arrangement import (
+    Card,
     cards,
     class_name,
     counts,
@@ -97,6 +98,7 @@ def _context(report: Report) -> dict[str, Any]:
         "coverage": coverage(report),
         "counts": counts(report),
         "cards": arranged[:_CARDS],
+        "pages": _pages(arranged[:_CARDS]),
         "cards_left": max(0, len(arranged) - _CARDS),
         "most_measures": _MEASURES,
         "most_explained": _EXPLAINED,
@@ -120,6 +122,15 @@ def _context(report: Report) -> dict[str, Any]:
         "timings": [(clean(n, 40), f"{number(s)} s") for n, s in report.timings.items()],
         "seed": report.seed,
     }
+
+
+def _pages(arranged: Iterable[Card]) -> list[Card]:
+    """A card of each code that is shown, for the page of the code."""
+    found: dict[str, Card] = {}
+    for card in arranged:
+        for shown in (card, *card.explained[:_EXPLAINED]):
+            found.setdefault(shown.code, shown)
+    return list(found.values())
 
 
 def _trial(run: TrialRun) -> dict[str, Any]:

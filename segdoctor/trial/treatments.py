@@ -41,8 +41,9 @@ import numpy as np
 
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch, Run
+from segdoctor.measures import config_edits
 from segdoctor.recorder import surgery, surgery_tail
-from segdoctor.recorder.layers import batch_norm_layers, walk
+from segdoctor.recorder.layers import batch_norm_layers
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.trial import parts
 
@@ -207,10 +208,7 @@ def _head_channels(run: Run, value: Any, tools: Tools) -> Run:
 
 
 def _head_trainable(run: Run, value: Any, tools: Tools) -> Run:
-    model = surgery.copied(run.model)
-    last = [layer for layer in surgery.flat_layers(model) if layer.weights][-1]
-    last.trainable = True
-    return replace(run, model=model)
+    return replace(run, model=surgery.rebuilt(run.model, config_edits.train_head))
 
 
 def _head_resize(run: Run, value: Any, tools: Tools) -> Run:
@@ -264,13 +262,12 @@ def _bn_unwire(run: Run, value: Any, tools: Tools) -> Run:
 
 
 def _freeze(run: Run, value: Any, tools: Tools) -> Run:
-    model = surgery.copied(run.model)
     if value == "none":
-        for _, layer in walk(model):
-            layer.trainable = True
-    else:
-        for norm, feeding in surgery.batch_norm_feeders(model):
-            norm.trainable = feeding.trainable
+        thawed = surgery.rebuilt(run.model, lambda config: config_edits.thaw(config, whole=True))
+        return replace(run, model=thawed)
+    model = surgery.copied(run.model)
+    for norm, feeding in surgery.batch_norm_feeders(model):
+        norm.trainable = feeding.trainable
     return replace(run, model=model)
 
 

@@ -56,11 +56,15 @@ def test_nothing_is_fetched_and_nothing_runs(make_report: Make, name: str) -> No
     tags = [tag for tag, _ in page.elements]
     assert tags[:3] == ["html", "head", "meta"]
     assert page.elements[2][1] == {"http-equiv": "Content-Security-Policy", "content": CSP}
-    assert not {"script", "link", "iframe", "object", "embed", "base", "form", "a"} & set(tags)
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(tags)
+    targets = {known["id"] for _, known in page.elements if "id" in known}
+    links = [known["href"] for tag, known in page.elements if tag == "a"]
+    assert all(link.startswith("#page-") for link in links)  # to the page of a code, in this file
+    assert {link[1:] for link in links} <= targets
     for tag, attributes in page.elements:
         assert not any(key.startswith("on") for key in attributes), tag
         for key in ("src", "srcset", "href", "action", "data", "poster"):
-            assert (attributes.get(key) or "data:image/").startswith("data:image/")
+            assert (attributes.get(key) or "#page-").startswith(("data:image/", "#page-"))
     assert "http:" not in source
     assert "https:" not in source
     assert "url(" not in source
@@ -131,7 +135,19 @@ def test_hostile_strings_stay_text(make_report: Make) -> None:
     assert "<script>alert('1')</script>" in page.text
     assert "<script" not in source
     assert {tag for tag, _ in page.elements} <= {
-        *("html", "head", "meta", "title", "style", "body", "div", "header", "section", "article"),
+        *(
+            "html",
+            "head",
+            "meta",
+            "title",
+            "style",
+            "body",
+            "div",
+            "header",
+            "section",
+            "article",
+            "a",
+        ),
         *("p", "b", "h1", "h2", "h3", "h4", "span", "table", "thead", "tbody", "tr", "th", "td"),
         *("dl", "dt", "dd", "details", "summary", "pre", "code", "ul", "li", "figure", "br"),
         *("figcaption", "picture", "source", "img", "svg", "rect", "path", "caption"),

@@ -51,11 +51,16 @@ def test_a_rate_that_is_lost_and_its_healthy_twin(flavour: str, tmp_path: Path) 
     assert well.report is not None
     assert [f for f in well.report.findings if f.severity == "error"] == []
     series = well.report.measured["monitor"]
+    assert series["mean_iou"][-1] > 0.6
+    assert np.isfinite(series["batch_norm_gap"]).all()
+    assert series["dead_units"][-1] < 0.7
+    assert any(t["title"] == "What the training showed" for t in well.report.measured["tables"])
     assert all(len(ratios) > 2 for ratios in series["update_ratio"].values())
     assert series["classes_predicted"]
     assert well.stopped_by == ""
     curves = read_history(str(tmp_path)).series
-    assert any("update_ratio" in name for name in curves)
+    for part in ("update_ratio", "bn_drift", "bn_gap", "dead_units", "mean_iou"):
+        assert any(part in name for name in curves), part
 
 
 def test_a_loss_that_is_no_number_stops_it_and_is_located() -> None:
@@ -95,3 +100,25 @@ def test_it_changes_nothing_and_keeps_within_its_share() -> None:
     np.testing.assert_array_equal(plain.history["loss"], watched.history["loss"])
     with pytest.raises(UserError, match="stop_on"):
         segdoctor.Monitor(stop_on="never")
+
+
+def test_one_class_everywhere_is_seen_and_so_are_dead_units() -> None:
+    """A net that its own rectifier has switched off says one class, and stays there."""
+    import keras
+
+    x, y = draw()
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    dead = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="dead")
+    model = keras.Model(inputs, keras.layers.Conv2D(3, 1)(dead(inputs)))
+    kernel, bias = dead.get_weights()
+    dead.set_weights([kernel, bias - 100])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.05), loss)
+    monitor = segdoctor.Monitor((x, y), share=0.5, stop_on="error")
+    model.fit(x, y, batch_size=8, epochs=60, verbose=0, callbacks=[monitor])
+    assert monitor.report is not None
+    assert {"GRAD005", "HIST007"} <= monitor.report.codes
+    series = monitor.report.measured["monitor"]
+    assert (series["dead_units"][-1], series["classes_predicted"][-1]) == (1.0, 1)
+    assert any(note.startswith("collapsed: every pixel") for note in monitor.report.notes)

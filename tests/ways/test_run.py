@@ -204,12 +204,42 @@ def test_a_module_and_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ran("tiny.no_such", module=True)
 
 
+def test_a_crash_ends_the_script_alone(tmp_path: Path) -> None:
+    """What was found is kept; and a crash before the training is one line."""
+    script = written(
+        tmp_path,
+        "crashes.py",
+        "import keras, os\n"
+        "from drawn import draw\n"
+        "asked = []\n"
+        "def loss(y, p):\n"
+        "    asked.append(1)\n"
+        "    if len(asked) > 30:\n        os.kill(os.getpid(), 9)\n"
+        "    return keras.losses.sparse_categorical_crossentropy(y, p, from_logits=True)\n"
+        "i = keras.Input((16, 16, 3))\n"
+        "model = keras.Model(i, keras.layers.Conv2D(3, 1)(i))\n"
+        "model.compile('adam', loss)\n"
+        "model.fit(*draw(), epochs=500)\n",
+    )
+    report = ran(script, apart=True)
+    assert (report.exit_code, report.kind, report.diagnosis) == (3, "run", None)
+    assert "ended by SIGKILL in the stage recording" in report.headline
+    assert report.subject == script
+    early = written(tmp_path, "early.py", "import os; os.kill(os.getpid(), 11)\n")
+    with pytest.raises(UntrainedError, match="SIGSEGV before it trained") as caught:
+        ran(early, apart=True)
+    assert caught.value.status == 3
+
+
 def test_on_the_command_line_json_is_alone_on_stdout(tmp_path: Path) -> None:
     script = written(
         tmp_path,
         "legacy_by_variable.py",
         "import os; os.environ['TF_USE_LEGACY_KERAS'] = '1'\n"
         "import subprocess; subprocess.run(['echo', 'from a child'])\n"
+        "import multiprocessing\n"
+        "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
+        "    print('workers', pool.map(abs, [-1, -2]), input())\n"
         "import tensorflow as tf\n"
         "from drawn import draw\n"
         "keras = tf.keras\n"
@@ -221,6 +251,7 @@ def test_on_the_command_line_json_is_alone_on_stdout(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "segdoctor", "run", "--trial", "off", "--format", "json"]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out"), script, "--lr", "3"],
+        input="a word",
         capture_output=True,
         text=True,
         check=False,
@@ -228,7 +259,8 @@ def test_on_the_command_line_json_is_alone_on_stdout(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert (done.returncode, document["kind"]) == (1, "run")
     assert document["findings"][0]["code"] == "OUT002"
-    assert document["findings"][0]["place"]["line"] == 9
+    assert document["findings"][0]["place"]["line"] == 12
+    assert "workers [1, 2] a word" in done.stderr
     assert "made by tf_keras" in done.stderr
     assert "['--lr', '3'] __main__" in done.stderr
     assert "from a child" in done.stderr

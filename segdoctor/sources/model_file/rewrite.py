@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
@@ -103,9 +104,11 @@ def _replace_text(
     file: h5py.File, name: str, edits: list[Callable[[Config], object]], *, inner: bool
 ) -> None:
     held = file.attrs[name]
+    kind = file.attrs.get_id(name).dtype
     text = _edited(held, edits, inner=inner)
-    del file.attrs[name]
-    file.attrs[name] = text.encode() if isinstance(held, bytes) else text
+    fixed = kind.kind == "S"  # as old readers take it: of the length that it has
+    value = np.bytes_(text.encode()) if fixed else text
+    file.attrs.create(name, value, dtype=None if fixed else kind)
 
 
 def _replace_arrays(file: h5py.File, arrays: Mapping[str, Any]) -> None:
