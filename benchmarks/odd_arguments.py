@@ -214,7 +214,7 @@ class Program:
 def wrong(case: Case, status: int, seconds: float, out: str, errors: str) -> str:
     """What is not as promised; nothing if all is."""
     lines = [line for line in errors.replace("\r", "\n").splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("segdoctor") and not line.endswith("…")]
+    told = [line for line in lines if line.startswith("segdoctor") and not line.endswith(" …")]
     if seconds > _LIMIT_S:
         return "it hangs"
     if "Traceback" in errors + out and not case.name.startswith("run"):  # there, the script's own

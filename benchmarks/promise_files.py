@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
-import unicodedata
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,10 @@ from pathlib import Path
 import h5py
 
 import segdoctor
+from benchmarks.linked import linked_folder
+from benchmarks.scan_scale import SCAN
 from segdoctor.core.errors import UserError
+from tests.security.fuzzed import REFUSED, Reader, damaged, odd_models, readers
 from tests.security.hostile_models import broken_files, hostile_files
 from tests.security.test_hostile_models import watched
 from tests.sources.model_files import (
@@ -107,85 +110,45 @@ def bombs(folder: Path) -> Iterator[Row]:
         )
 
 
-def _mutant(data: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 2, 8, 64))):
-        changed[rng.randrange(len(changed))] = rng.randrange(256)
-    if rng.random() < 0.2:
-        del changed[rng.randrange(len(changed)) :]
-    return bytes(changed)
-
-
-def mutants(folder: Path, count: int) -> Iterator[Row]:
+def mutants(folder: Path, count: int, odd: int) -> Iterator[Row]:
+    """Damaged files of every kind, and whole model files whose configuration is odd."""
+    folder = folder / "mutants"
+    folder.mkdir()
     rng = random.Random(0)
-    sources = [
-        write_h5(folder / "whole.h5", CONFIG, conv_weights()),
-        write_keras(folder / "whole.keras", CONFIG, {"layers/conv2d/vars/0": [1.0]}),
-    ]
-    contents = [path.read_bytes() for path in sources]
-    slowest, unhandled = 0.0, 0
-    path = folder / "mutant.h5"
-    for turn in range(count):
-        path.write_bytes(_mutant(contents[turn % len(contents)], rng))
-        start = time.perf_counter()
+    kinds = list(readers(folder))
+    tried, unhandled, slowest = 0, 0, (0.0, "")
+
+    def read(reader: Reader, path: Path) -> None:
+        nonlocal tried, unhandled, slowest
+        start, told = time.process_time() + _of_children(), ""
         try:
-            segdoctor.inspect(path)
-        except UserError as error:
-            unhandled += "\n" in str(error)
+            reader.read(path)
+        except REFUSED as error:
+            told = str(error)
         except Exception as error:  # noqa: BLE001 - what is being counted
-            print(f"mutant {turn}: {error!r}", file=sys.stderr)
+            print(f"{reader.name}: {error!r}", file=sys.stderr)
             unhandled += 1
-        slowest = max(slowest, time.perf_counter() - start)
-    yield f"16 {count} mutants of model files: unhandled", str(unhandled), "0", unhandled == 0
-    yield "16 the slowest of them", f"{slowest:.2f} s", "2 s", slowest <= 2
+        unhandled += "\n" in told
+        tried += 1
+        slowest = max(slowest, (time.process_time() + _of_children() - start, reader.name))
+
+    for reader in kinds:
+        path = folder / reader.name / reader.name
+        path.parent.mkdir()
+        for _ in range(count if reader.name.startswith(("model", "image", "mask")) else 10 * count):
+            path.write_bytes(damaged(reader, rng))
+            read(reader, path)
+    models = {reader.name: reader for reader in kinds if reader.name.startswith("model")}
+    for path in odd_models(folder, rng, odd):
+        read(models[f"model{path.suffix}"], path)
+    yield f"16 {tried:,} damaged and odd files: unhandled", str(unhandled), "0", unhandled == 0
+    words = f"{slowest[0]:.2f} s ({slowest[1]})"
+    yield "16 the slowest of them, of processor time", words, "2 s", slowest[0] <= 2
 
 
-def hostile_names() -> list[str]:
-    """200 names: escapes, markup, formulas, overrides, format strings."""
-    seeds = [
-        "\x1b[31mred", "\x1b]0;title\x07", "\x9b31m", "a\nb", "a\rb", "\u202egnp.exe", "\u2028x",
-        "<script>document.title='PWNED'</script>",
-        "\"><img src=x onerror=\"document.title='PWNED'\">",
-        "' onmouseover='document.title=1", "</style><script>document.title='PWNED'</script>",
-        "=1+1", "+cmd|'/c calc'!A0", "-2+3", "@SUM(A1)", "{{7*7}}", "${7*7}", "%s%n",
-        "[red]x[/red]",
-        "javascript:alert(1)", "../../etc/passwd", "\ufeffx", "NaN", "null", "&lt;b&gt;", "\x00x",
-    ]  # fmt: skip
-    return [f"{seeds[i % len(seeds)]}{i}" for i in range(200)]
-
-
-def names(folder: Path) -> Iterator[Row]:
-    layers = [conv(name) for name in hostile_names()]
-    path = write_h5(folder / "names.h5", functional(image_input(), *layers), conv_weights("x"))
-    report = segdoctor.inspect(path)
-    out = folder / "names"
-    report.save(str(out))
-    shown = subprocess.run(
-        [sys.executable, "-m", "segdoctor", "inspect", "--verbose", str(path)],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    bad = {c for c in shown if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")}
-    yield "15 200 names on the terminal: control characters", str(len(bad)), "0", not bad
-    document = (out / "report.json").read_text()
-    json.loads(document, parse_constant=lambda name: 1 / 0)
-    yield "15 the same in JSON, without NaN", "read back", "valid", True
-    page = (out / "report.html").read_text()
-    outside = page.count("http://") + page.count("https://") - page.count("http://www.w3.org")
-    yield "15 HTML: outside addresses", str(outside), "0", outside == 0
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        print("not measured: the page in a browser (no chromium here)", file=sys.stderr)
-        return
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    dom = subprocess.run(
-        [chromium, *flags, f"--user-data-dir={folder / 'browser'}", "--dump-dom",
-         f"file://{out / 'report.html'}"],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    title = dom.partition("<title>")[2].partition("</title>")[0]
-    safe = "PWNED" not in title and "<script>document.title" not in dom and len(dom) > 1000
-    yield "15 the page in Chromium: scripts of names that ran", "0" if safe else "1", "0", safe
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def public_models(folder: Path) -> Iterator[Row]:
@@ -224,4 +187,39 @@ def bad_images(folder: Path, data: Path) -> Iterator[Row]:
         f"{scanned} pairs, {seconds:.1f} s",
         f"{added + 80}",
         scanned == added + 80 and "DATA002" in report.codes,
+    )
+
+
+def many_pairs(folder: Path, voc: Path, count: int = 100_000) -> Iterator[Row]:
+    """A folder of hard links, scanned; and again, ended by Ctrl-C."""
+    made = linked_folder(voc, folder / "many", count)
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", SCAN, str(made), str(count)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    took, peak = map(float, done.stdout.split())
+    yield (
+        f"8 {count:,} pairs: headers",
+        f"{took:.0f} s, {peak:.0f} MB",
+        "60 s, 500 MB",
+        took <= 60 and peak <= 500,
+    )
+    out = folder / "part"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "segdoctor", "scan", str(made), "--out", str(out)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    start = time.perf_counter()
+    shown, _ = process.communicate(timeout=60)
+    late = time.perf_counter() - start
+    said = "incomplete" in shown.lower() or "interrupted" in shown.lower()
+    yield (
+        "8 Ctrl-C in it: a partial report, marked",
+        f"exit {process.returncode}, {late:.1f} s, said: {said}",
+        "exit 130, 1 s, said",
+        process.returncode == 130 and late <= 1 and said and (out / "report.json").exists(),
     )

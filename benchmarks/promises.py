@@ -2,7 +2,8 @@
 
     python -m benchmarks.promises [--short] [--data ../shared/data]
 
-``--short`` takes fewer points of each kind. Exit status 1 if a promise does not hold.
+``--short`` takes fewer points of each kind, and leaves out what takes minutes. Exit status 1 if a
+promise does not hold.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks import promise_faults as faults
 from benchmarks import promise_files as files
 from benchmarks import promise_runs as runs
+from benchmarks import promise_shown as shown
 
 Row = tuple[str, str, str, bool]  # promise, measured, limit, holds
 
@@ -25,17 +28,29 @@ def rows(folder: Path, data: Path | None, short: bool) -> Iterator[Row]:
     steps: list[Callable[[], Iterator[Row]]] = [
         lambda: files.hostile_models(folder),
         lambda: files.bombs(folder),
-        lambda: files.mutants(folder, 300 if short else 3000),
-        lambda: files.names(folder),
+        lambda: files.mutants(folder, 3 if short else 300, 20 if short else 3000),
+        lambda: shown.names(folder),
+        lambda: shown.exits(folder),
         lambda: runs.sandbox(folder),
         lambda: runs.ends(folder),
-        lambda: runs.interrupted(folder, 3 if short else 20),
-        lambda: runs.killed_while_writing(folder, 10 if short else 50),
+        lambda: runs.killed_while_writing(folder, 5 if short else 50),
         lambda: runs.full_disk(folder),
+        lambda: runs.interrupted(folder, 1 if short else 20),
     ]
+    if not short:
+        steps += [
+            lambda: shown.same_twice(folder),
+            lambda: shown.nothing_elsewhere(folder),
+            lambda: faults.no_memory(folder),
+            lambda: faults.not_a_number(folder),
+            lambda: faults.hanging_data(folder),
+            lambda: faults.replaced_lambdas(folder),
+        ]
     if data is not None:
         steps.append(lambda: files.public_models(data / "models"))
         steps.append(lambda: files.bad_images(folder, data))
+        if not short:
+            steps.append(lambda: files.many_pairs(folder, data / "voc"))
     for step in steps:
         yield from step()
 

@@ -15,7 +15,7 @@ from segdoctor import __version__
 from segdoctor import commands as command
 from segdoctor.config import configure
 from segdoctor.core.clean import clean
-from segdoctor.core.errors import UntrainedError, UserError
+from segdoctor.core.errors import HangingDataError, UntrainedError, UserError
 from segdoctor.options import (
     add_data_options,
     add_fix_options,
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has gone: nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except UntrainedError as error:
+    except (UntrainedError, HangingDataError) as error:
         print(f"segdoctor: {error}", file=sys.stderr)
         return error.status
     except UserError as error:

@@ -15,3 +15,9 @@ class UntrainedError(UserError):
     def __init__(self, words: str, status: int) -> None:
         super().__init__(words)
         self.status = status
+
+
+class HangingDataError(UserError):
+    """Data of the user's own that give no batch within its time; the text says which one."""
+
+    status = 3

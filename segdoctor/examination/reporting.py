@@ -76,7 +76,7 @@ def report_of(done: Examination) -> Report:
     stuck = as_is is not None and as_is.verdict == "cannot run"
     exact_only = all(f.code in verdict.EXACT for f in verdict.leading_errors(done.findings))
     diagnosis = None
-    if not done.interrupted and (done.request.trial is not None or exact_only):
+    if not done.interrupted and not done.overdue and (done.request.trial is not None or exact_only):
         diagnosis = verdict.diagnosis_of(done.findings, decisive, complete=settled)
     return Report(
         kind="check",
@@ -87,7 +87,8 @@ def report_of(done: Examination) -> Report:
             fail_on=done.request.fail_on,
             interrupted=done.interrupted,
             refused=done.opened.refused,
-            incomplete=done.opened.broken or (stuck and not verdict.leading_errors(done.findings)),
+            incomplete=bool(done.opened.broken or done.overdue)
+            or (stuck and not verdict.leading_errors(done.findings)),
         ),
         findings=done.findings,
         outcomes=done.outcomes,
@@ -114,7 +115,8 @@ def _headline(
         )
     if done.opened.unusable and not verdict.leading_errors(done.findings):
         return f"The model was not run: {done.opened.unusable}."
-    return verdict.headline_of(done.findings, diagnosis, trials, "run")
+    found = verdict.headline_of(done.findings, diagnosis, trials, "run")
+    return f"Not finished: {done.overdue}. {found}" if done.overdue else found
 
 
 def measured(trace: Trace, done: Examination) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.engine import Outcome, examine_all
+from segdoctor.core.errors import HangingDataError
 from segdoctor.core.explain import explained
 from segdoctor.core.finding import Finding
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
@@ -60,6 +61,7 @@ class Examination:
         self.notes: list[str] = []
         self.timings: dict[str, float] = {}
         self.interrupted = False
+        self.overdue = ""
         self.watcher: Any = request.watcher  # of each stage
 
     def examine(self) -> None:
@@ -68,9 +70,15 @@ class Examination:
             self._examine()
         except KeyboardInterrupt:
             self.interrupted = True
-            self.notes.append("interrupted: what was found until then is here, the rest is not")
-            if not self.outcomes:
-                self._probe(self.trace)
+            self._end("interrupted: what was found until then is here, the rest is not")
+        except HangingDataError as error:
+            self.overdue = f"{error}, in the stage {next(reversed(self.timings), 'reading')}"
+            self._end(f"not finished: {self.overdue}")
+
+    def _end(self, why: str) -> None:
+        self.notes.append(why)
+        if not self.outcomes:
+            self._probe(self.trace)
 
     def _examine(self) -> None:
         request = self.request

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.core.run import Batch
+from segdoctor.sources.patience import in_time
 
 _EXPECTED = "(x, y) or (x, y, sample_weight)"
 
@@ -97,7 +98,13 @@ def _from_arrays(data: tuple[Any, ...] | list[Any], count: int, batch_size: int)
 
 
 def opened(data: Any) -> tuple[str, Iterator[Any], int | None]:
-    """``(kind, iterator over batches, number of batches)``."""
+    """``(kind, iterator over batches, number of batches)``; a batch that never comes is an error
+    after a while (:mod:`.patience`)."""
+    kind, source, length = _source_of(data)
+    return kind, in_time(source, kind), length
+
+
+def _source_of(data: Any) -> tuple[str, Iterator[Any], int | None]:
     if hasattr(data, "element_spec"):
         return "tf.data", iter(data), _known_length(data)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _is_array(data):

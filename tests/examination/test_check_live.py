@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 
 import numpy as np
 import pytest
 
 import segdoctor
 from segdoctor.core.errors import UserError
+from segdoctor.sources import patience
 
 pytest.importorskip("tensorflow", reason="running a model needs TensorFlow")
 import keras
@@ -249,4 +252,17 @@ def test_ctrl_c_keeps_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     report = segdoctor.check(net(), scenes(), loss=right(from_logits=False), trial=QUICK)
     assert report.exit_code == 130
     assert errors(report) == ["OUT002"]
+    assert report.diagnosis is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no alarm here (Windows)")
+def test_a_hanging_generator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def batches():
+        yield scenes(2)
+        threading.Event().wait()
+
+    monkeypatch.setattr(patience, "BATCH_LIMIT_S", 0.3)
+    report = segdoctor.check(net(), batches(), loss=right(), trial=False)
+    assert report.exit_code == 3
+    assert "batch 2 of the generator did not come within 0.3 s" in report.headline
     assert report.diagnosis is None
