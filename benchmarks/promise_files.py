@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,7 @@ def bombs(folder: Path) -> Iterator[Row]:
 
 def mutants(folder: Path, count: int, odd: int) -> Iterator[Row]:
     """Damaged files of every kind, and whole model files whose configuration is odd."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     folder = folder / "mutants"
     folder.mkdir()
     rng = random.Random(0)
