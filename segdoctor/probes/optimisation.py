@@ -132,7 +132,13 @@ class UpdateTooLarge(Probe):
         updates: tuple[UpdateFacts, ...],
         compiled: CompileFacts | None = None,
         step_effect: StepEffect | None = None,
+        gradients: tuple[GradientFacts, ...] | None = None,
     ) -> Iterator[Finding]:
+        if gradients and all(fact.finite for fact in gradients if fact.trainable):
+            beyond = [fact for fact in updates if not math.isfinite(fact.ratio)]
+            if beyond:
+                yield self._overflows(beyond, updates, compiled)
+                return
         ratio = _median_step(updates)
         left = self._leaves_the_basin(step_effect)
         if ratio < self.limit and not left:
@@ -154,12 +160,29 @@ class UpdateTooLarge(Probe):
         yield self.finding(
             f"{name or 'The optimizer'}{at} {told}.",
             evidence,
-            Fix(
-                "Lower the learning rate, by a factor of a hundred to begin with.",
-                "optimizer = keras.optimizers.Adam(1e-3)",
-                {"optimizer.name": "Adam", "optimizer.learning_rate": 1e-3},
-            ),
+            _LOWER,
             severity="warning" if borne else None,
+        )
+
+    def _overflows(
+        self,
+        beyond: Sequence[UpdateFacts],
+        updates: Sequence[UpdateFacts],
+        compiled: CompileFacts | None,
+    ) -> Finding:
+        """The gradient is finite, and a step of it is not."""
+        name, rate = _named(compiled)
+        at = f" at a learning rate of {rate:g}" if rate is not None else ""
+        return self.finding(
+            f"{name or 'The optimizer'}{at} makes NaN or Inf of {len(beyond)} of {len(updates)} "
+            "variables in a few steps, from a gradient that is finite.",
+            [
+                Evidence("variables beyond any number", len(beyond), 0),
+                Evidence(
+                    "|step| / |weights|", str(beyond[0].ratio), self.limit, "", beyond[0].layer
+                ),
+            ],
+            _LOWER,
         )
 
     def _leaves_the_basin(self, effect: StepEffect | None) -> bool:
@@ -168,6 +191,13 @@ class UpdateTooLarge(Probe):
             return False
         grown = not effect.after <= self.grown * abs(effect.before)  # NaN too
         return grown and abs(effect.promised) >= self.promised
+
+
+_LOWER = Fix(
+    "Lower the learning rate, by a factor of a hundred to begin with.",
+    "optimizer = keras.optimizers.Adam(1e-3)",
+    {"optimizer.name": "Adam", "optimizer.learning_rate": 1e-3},
+)
 
 
 def _median_gradient(gradients: Sequence[GradientFacts]) -> float | None:

@@ -56,6 +56,23 @@ def test_too_small(name: str, rate: float | None, ratio: float, wanted: str) -> 
     assert found == wanted
 
 
+def test_a_step_that_no_number_holds() -> None:
+    """By the rate where the gradient is finite; else it is the gradient's fault."""
+    sound = (GradientFacts("conv0", "kernel", 0.5, 10, True, 1.0, 1.0),)
+    for gradient, wanted in (
+        (sound, "fired"),
+        ((replace(sound[0], finite=False),), "not examined"),
+    ):
+        facts = Trace({"updates": steps(math.inf), "gradients": gradient})
+        outcome = examine(UpdateTooLarge(), facts)
+        assert outcome.status == wanted
+    settings = CompileFacts(optimizer="SGD", learning_rate=1e30)
+    facts = Trace({"updates": steps(math.inf), "gradients": sound, "compiled": settings})
+    (finding,) = examine(UpdateTooLarge(), facts).findings
+    assert finding.severity == "error"
+    assert "1e+30" in finding.message
+
+
 def test_a_gradient_of_nothing_is_not_the_optimizers_fault() -> None:
     gradient = (GradientFacts("conv0", "kernel", 0.5, 10, True, 1e-12, 1.0),)
     outcome = examine(UpdateTooSmall(), Trace({"updates": steps(1e-9), "gradients": gradient}))
