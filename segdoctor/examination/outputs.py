@@ -11,10 +11,12 @@ import numpy as np
 
 from segdoctor.core.catalogue import CATALOGUE
 from segdoctor.core.clean import clean
+from segdoctor.core.explain import importance
 from segdoctor.core.finding import Finding
 from segdoctor.examination.feeding import is_folder
 from segdoctor.examination.request import Request
 from segdoctor.examination.settling import compiled_loss
+from segdoctor.examination.verdict import headline_of
 from segdoctor.report.report import Report
 from segdoctor.sources.batches import opened
 
@@ -132,6 +134,7 @@ def part_of(given: Any, place: int, name: str) -> Any:
 def merged(first: Report, others: tuple[tuple[str, Report], ...], notes: tuple[str, ...]) -> Report:
     """The first output's report, with what was found of the others, each by its name."""
     findings, tables = list(first.findings), list(first.measured.get("tables", ()))
+    outcomes, trail = first.outcomes, list(first.measured.get("void_trail", ()))
     settled = True
     for name, report in others:
         named = [_named(finding, name) for finding in report.findings]
@@ -139,14 +142,30 @@ def merged(first: Report, others: tuple[tuple[str, Report], ...], notes: tuple[s
         findings += named
         asked = report.measured.get("tables", ())
         tables += [{**t, "title": f"output {name}: {t['title']}"} for t in asked]
+        fired = {outcome.code: outcome for outcome in report.outcomes if outcome.status == "fired"}
+        outcomes = tuple(
+            fired[o.code] if o.code in fired and o.status != "fired" else o for o in outcomes
+        )
+        ways_out = [s for s in report.measured.get("void_trail", ()) if s["apart"]]
+        trail += [{**s, "name": f"{name}: {s['name']}"} for s in ways_out]
     worst = min((first, *(r for _, r in others)), key=lambda r: _ORDER.index(r.exit_code))
+    findings.sort(key=importance)
+    diagnosis = first.diagnosis if settled or first.diagnosis else None
+    headline = first.headline
+    if not settled and not first.diagnosis:
+        headline = headline_of(findings, diagnosis, first.trials, "run")
     return replace(
         first,
         findings=tuple(findings),
+        outcomes=outcomes,
         exit_code=worst.exit_code,
-        diagnosis=first.diagnosis if settled or first.diagnosis else None,
-        headline=first.headline if settled or first.diagnosis else "",
-        measured={**first.measured, "tables": tables},
+        diagnosis=diagnosis,
+        headline=headline,
+        measured={
+            **first.measured,
+            "tables": tables,
+            **({"void_trail": trail} if trail else {}),
+        },
         notes=(*notes, *first.notes),
     )
 

@@ -162,6 +162,8 @@ def true_ids(
     onehot = labels.kind == "onehot"
     if onehot and labels.sums_to_one_over is not None:
         y = np.moveaxis(y, labels.sums_to_one_over, -1)
+    if set(labels.histogram) == {-1.0, 1.0}:  # the two classes of a hinge loss: -1 is no void
+        y = (np.asarray(y, np.float32) > 0).astype(np.int32)
     if labels.factor is not None:
         y = np.asarray(y, np.float32) / labels.factor
     return label_ids(

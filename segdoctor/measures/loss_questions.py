@@ -77,6 +77,7 @@ def loss_questions(
         return LossContract(name, raises=raises, facts=notes.facts)
     form = fed if fed in forms else forms[0]
     notes.facts["asked_form"] = form
+    notes.facts["asked_as_fed"] = not fed or form == fed
     notes.learn((yield from repeat_questions(sheet, form)))
     values = yield from scale_questions(sheet, form)
     scale: Scale = "unknown"

@@ -37,6 +37,7 @@ class PerfectPredictionNotBest(Probe):
         declared: Declared,
         loss_contract: LossContract,
         loss_at_shape: LossAtShape | None = None,
+        loss_as_run: LossAsRun | None = None,
     ) -> Iterator[Finding]:
         need_known_loss(declared)
         need_answers(loss_contract, "best_is_label")
@@ -45,6 +46,8 @@ class PerfectPredictionNotBest(Probe):
             raise NotExaminedError("the loss gives another value when it is asked again")
         deaf = str(facts.get("deaf_forms", "")).split()
         if not facts.get("label_sensitive", True) and ("BHWC" in deaf or "BHW1" in deaf):
+            if loss_as_run is not None and loss_as_run.raises:
+                raise NotExaminedError(f"the loss fails on the batch: {loss_as_run.raises}")
             if facts.get("has_gradient"):
                 yield self._deaf(loss_contract)
             return
@@ -111,8 +114,12 @@ class LossHasNoGradient(Probe):
         declared: Declared,
         loss_contract: LossContract,
         loss_as_run: LossAsRun | None = None,
+        loss_at_shape: LossAtShape | None = None,
     ) -> Iterator[Finding]:
         need_known_loss(declared)
+        if loss_at_shape is not None and _constant(loss_at_shape):
+            yield self._always_the_same(loss_at_shape)
+            return
         asked = loss_contract.facts.get("has_gradient")
         runs = loss_as_run is not None and loss_as_run.value is not None and loss_as_run.finite
         zero = False
@@ -141,6 +148,31 @@ class LossHasNoGradient(Probe):
                 _STAND_IN,
             ),
         )
+
+    def _always_the_same(self, asked: LossAtShape) -> Finding:
+        return self.finding(
+            f"The loss is {asked.right:.4g} on the batch's labels for right predictions, for wrong "
+            "ones and for undecided ones alike: nothing can be learnt from it. With one channel, a "
+            "categorical loss makes every output 1.",
+            (
+                Evidence("loss of right predictions", asked.right, where="the batch's labels"),
+                Evidence("loss of wrong predictions", asked.wrong, where="the batch's labels"),
+            ),
+            Fix(
+                "Take a loss that fits the channels: binary cross-entropy for one.",
+                "loss = keras.losses.BinaryCrossentropy()",
+                _STAND_IN,
+            ),
+        )
+
+
+def _constant(asked: LossAtShape) -> bool:
+    values = (asked.right, asked.wrong, asked.background, asked.undecided)
+    first = asked.right
+    if first is None or any(value is None or not isfinite(value) for value in values):
+        return False
+    size = max(abs(value) for value in values if value is not None)
+    return all(value is not None and abs(value - first) <= 1e-6 * size for value in values)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class LossAsInFit:
             import keras
         self._stuck = ""  # why it is not asked any more
         self._holder = keras.Sequential(name="loss_as_in_fit")
-        self._holder.compile(loss=loss)
+        self._holder.compile(loss=single(loss))
 
     def __call__(
         self, y: Any, outputs: Outputs, sample_weight: Any = None, reach: Reach = ""
@@ -87,3 +87,10 @@ class LossAsInFit:
             return self.compute(y, operation(logits), sample_weight)
 
         return tf.function(value, autograph=False)(y, logits, sample_weight)
+
+
+def single(loss: Any) -> Any:
+    """The one loss in a list or dict of one."""
+    while isinstance(loss, (list, tuple, dict)) and len(loss) == 1:
+        loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
+    return loss

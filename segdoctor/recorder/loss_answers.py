@@ -16,7 +16,7 @@ from segdoctor.measures.loss_questions import interview, loss_questions
 from segdoctor.measures.loss_sheet import Question, Sheet
 from segdoctor.recorder.clerk import QUESTION_LIMIT_S, TOTAL_LIMIT_S, Clerk
 from segdoctor.recorder.forward import Outputs
-from segdoctor.recorder.loss import LossAsInFit
+from segdoctor.recorder.loss import LossAsInFit, single
 from segdoctor.recorder.loss_graph import graph_facts
 
 SMALL, LARGE = (4, 6), (33, 40)
@@ -144,13 +144,6 @@ def loss_name(loss: Any) -> str:
     if type(loss).__name__ == "LossFunctionWrapper" and inner is not None:
         loss = inner
     return clean(getattr(loss, "__name__", type(loss).__name__), 80)
-
-
-def single(loss: Any) -> Any:
-    """The one loss in a list or dict of one."""
-    while isinstance(loss, (list, tuple, dict)) and len(loss) == 1:
-        loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
-    return loss
 
 
 def is_of_keras(loss: Any) -> bool:

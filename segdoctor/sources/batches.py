@@ -196,7 +196,9 @@ def parts_of(item: Any, kind: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[
 
 
 def _one_label(y: Any, examples: int, what: str) -> Any:
-    """The labels in a list of one; whole batches of labels in a list are several outputs'."""
+    """The labels in a list or dict of one; whole batches in a list are several outputs'."""
+    if isinstance(y, Mapping) and len(y) == 1:
+        return next(iter(y.values()))
     if not isinstance(y, list | tuple) or len(y) == examples != 1:
         return y
     if not all(np.ndim(part) > 2 and len(part) == examples for part in y):

@@ -20,6 +20,18 @@ from segdoctor.core.errors import UserError
 from segdoctor.core.model_facts import CompileFacts
 from segdoctor.measures.stock_names import METRIC_FUNCTIONS
 
+_ALIASES = {
+    "bce": "binarycrossentropy",
+    "huberloss": "huber",
+    "kld": "kldivergence",
+    "kullbackleiblerdivergence": "kldivergence",
+    "mae": "meanabsoluteerror",
+    "mape": "meanabsolutepercentageerror",
+    "mse": "meansquarederror",
+    "msle": "meansquaredlogarithmicerror",
+}
+"""Short names of Keras for losses, without underscores, beside those of the classes."""
+
 _WRONG = "expected a Keras name, Name(option=value), or file.py:name"
 
 
@@ -43,7 +55,7 @@ def stock_loss(
     """A loss class of Keras by any of its names, with ``from_logits`` where it takes one."""
     losses = keras_of(package).losses
     wanted = name.replace("_", "").lower()
-    wanted = {"bce": "binarycrossentropy", "mse": "meansquarederror"}.get(wanted, wanted)
+    wanted = _ALIASES.get(wanted, wanted)
     for candidate in dir(losses):
         found = getattr(losses, candidate)
         if candidate.lower() == wanted and inspect.isclass(found):
@@ -76,7 +88,7 @@ def loss_from_compile(
         return None
     losses = keras_of(package).losses
     names = {name.lower() for name in dir(losses) if inspect.isclass(getattr(losses, name))}
-    if compiled.loss.replace("_", "").lower() not in names | {"bce", "mse"}:
+    if compiled.loss.replace("_", "").lower() not in names | set(_ALIASES):
         return None
     options = dict(compiled.loss_config)
     accepted = _accepted(losses, compiled.loss)
@@ -92,9 +104,8 @@ def loss_from_compile(
 
 
 def _accepted(losses: Any, name: str) -> set[str]:
-    wanted = {"bce": "binarycrossentropy", "mse": "meansquarederror"}.get(
-        name, name.replace("_", "").lower()
-    )
+    wanted = name.replace("_", "").lower()
+    wanted = _ALIASES.get(wanted, wanted)
     found = next(getattr(losses, n) for n in dir(losses) if n.lower() == wanted)
     return set(inspect.signature(found.__init__).parameters)
 
@@ -158,7 +169,8 @@ def metric_from_name(text: str, *, package: str = "keras") -> Any:
         return name  # as in compile: the labels decide which accuracy it is
     for candidate in dir(metrics):
         found = getattr(metrics, candidate)
-        if candidate.lower() == name.replace("_", "").lower() and inspect.isclass(found):
+        wanted = name.replace("_", "").lower()
+        if candidate.lower() == _ALIASES.get(wanted, wanted) and inspect.isclass(found):
             try:
                 return found(**options)
             except (TypeError, ValueError) as error:

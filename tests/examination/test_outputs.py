@@ -104,3 +104,57 @@ def test_a_loss_that_a_layer_adds_is_asked(from_logits: bool) -> None:
     assert [f.code for f in report.findings] == (["OUT001"] if from_logits else [])
     assert {o.status for o in report.outcomes if o.code.startswith("LOSS0")} == {"clear"}
     assert not model.losses
+
+
+class Twice:
+    """What makes a subclassed net of two heads; ``kind`` says what holds its outputs."""
+
+    def __new__(cls, kind: str) -> Any:
+        import keras
+
+        class Net(keras.Model):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.main = keras.layers.Conv2D(CLASSES, 1, activation="softmax")
+                self.deep = keras.layers.Conv2D(CLASSES, 1)
+
+            def call(self, x: Any) -> Any:
+                main, deep = self.main(x), self.deep(x)
+                return {"a": main, "b": deep} if kind == "dict" else [main, deep]
+
+        net = Net()
+        net(arrays()[0])
+        return net
+
+
+@pytest.mark.parametrize("kind", ["dict", "list"])
+def test_outputs_of_a_subclassed_net(kind: str) -> None:
+    x, ids = arrays()
+    loss: Any = "sparse_categorical_crossentropy"
+    names = ["a", "b"] if kind == "dict" else ["0", "1"]
+    given = (dict.fromkeys(names, loss), dict.fromkeys(names, ids))
+    losses, y = given if kind == "dict" else (list(given[0].values()), list(given[1].values()))
+    data = ((x, y) for _ in range(2))
+    report = segdoctor.check(
+        Twice(kind), data, loss=losses, optimizer="adam", trial=False, select=("OUT",)
+    )
+    errors = [f for f in report.findings if f.severity == "error"]
+    assert [f.code for f in errors] == ["OUT002"]
+    assert errors[0].message.startswith(f"Output {names[1]}: ")
+    assert report.headline.startswith(f"Output {names[1]}: ")
+    assert {o.code: o.status for o in report.outcomes}["OUT002"] == "fired"
+
+
+def test_outputs_of_a_file(two_heads: Any, tmp_path: Any) -> None:
+    import keras
+
+    x, ids = arrays()
+    path = tmp_path / "two.keras"
+    right = keras.losses.SparseCategoricalCrossentropy()
+    twice = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    two_heads.compile("adam", loss=[right, twice], metrics=[["accuracy"], ["accuracy"]])
+    two_heads.save(path)
+    report = segdoctor.check(path, (x, [ids, ids]), trial=False, select=("OUT", "MET"))
+    errors = [f for f in report.findings if f.severity == "error"]
+    assert [f.code for f in errors] == ["OUT001"]
+    assert errors[0].message.startswith("Output deep: ")
