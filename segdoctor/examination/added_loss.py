@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
+from segdoctor.examination.added_legacy import cut_off
 from segdoctor.examination.request import Request
 from segdoctor.examination.settling import compiled_loss
 
@@ -33,27 +35,42 @@ def taken_apart(request: Request) -> tuple[Request, tuple[str, ...]]:
     model = request.model
     inputs = getattr(model, "inputs", None)
     compiled = request.loss is not None or compiled_loss(model) is not None
+    if not compiled and not isinstance(inputs, list | tuple) and _labels_inside(request.data):
+        raise UserError(
+            f"model {clean(getattr(model, 'name', '?'))!r}: it takes the labels as an input and "
+            "makes its loss inside its call, which cannot be taken apart in a subclassed model. "
+            "Give the part that leads from image to scores as the model, loss=, and data=(x, y)."
+        )
     if compiled or not isinstance(inputs, list | tuple) or len(inputs) != 2:
         return request, ()
     parts = next(_endpoints(model), None)
-    if parts is None:
-        return request, ()
+    if parts is not None:
+        name = f"layer {clean(parts.layer.name, 60)!r} adds"
+        place, scores, loss = parts.image, parts.scores, _as_loss(parts)
+    else:
+        cut = cut_off(model) if hasattr(model, "_network_nodes") else None
+        if cut is None:
+            return request, ()
+        name, (place, scores, loss) = "the model adds", cut
     from segdoctor.recorder.surgery import keras_of
 
-    image, label = inputs[parts.image], inputs[1 - parts.image]
-    keys = ((parts.image, image.name), (1 - parts.image, label.name))
+    image, label = inputs[place], inputs[1 - place]
+    keys = ((place, image.name), (1 - place, label.name))
     optimizer = request.optimizer if request.optimizer is not None else model.optimizer
     view = replace(
         request,
-        model=keras_of(model).Model(image, parts.scores, name=model.name),
-        loss=_as_loss(parts),
+        model=keras_of(model).Model(image, scores, name=model.name),
+        loss=loss,
         optimizer=optimizer,
         data=_paired(request.data, keys),
     )
-    name = clean(parts.layer.name, 60)
-    return view, (
-        f"the loss is the one that layer {name!r} adds (add_loss); it is asked by itself",
-    )
+    return view, (f"the loss is the one that {name} (add_loss); it is asked by itself",)
+
+
+def _labels_inside(data: Any) -> bool:
+    """Whether arrays are of a model's inputs alone, the labels among them: ``([x, y],)``."""
+    alone = isinstance(data, list | tuple) and len(data) == 1
+    return alone and isinstance(data[0], list | tuple | Mapping) and len(data[0]) == 2
 
 
 def _endpoints(model: Any) -> Iterator[_Parts]:

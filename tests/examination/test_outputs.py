@@ -158,3 +158,32 @@ def test_outputs_of_a_file(two_heads: Any, tmp_path: Any) -> None:
     errors = [f for f in report.findings if f.severity == "error"]
     assert [f.code for f in errors] == ["OUT001"]
     assert errors[0].message.startswith("Output deep: ")
+
+
+@pytest.mark.parametrize("way", ["a tensor", "a layer"])
+def test_what_tf_keras_adds_is_cut_off_at_the_scores(way: str) -> None:
+    legacy = pytest.importorskip("tf_keras")
+    layers, function = legacy.layers, legacy.losses.sparse_categorical_crossentropy
+
+    class EndPoint(layers.Layer):  # type: ignore[misc, name-defined]
+        def call(self, mask: Any, output: Any) -> Any:
+            self.add_loss(legacy.backend.mean(function(mask, output)))
+            return output
+
+    image, mask = layers.Input((SIDE, SIDE, 3)), layers.Input((SIDE, SIDE), dtype="int32")
+    scores = layers.Conv2D(CLASSES, 1)(layers.Conv2D(4, 3, padding="same")(image))
+    given = EndPoint()(mask, scores) if way == "a layer" else scores
+    model = legacy.Model([image, mask], given)
+    if way == "a tensor":
+        model.add_loss(legacy.backend.mean(function(mask, scores)))
+    model.compile("adam")
+    report = segdoctor.check(model, (list(arrays()),), trial=False, select=("OUT",))
+    assert "add_loss" in report.notes[0]
+    assert [f.code for f in report.findings] == ["OUT002"]
+
+
+def test_a_loss_inside_the_call_of_a_subclassed_net_is_one_line() -> None:
+    from segdoctor.core.errors import UserError
+
+    with pytest.raises(UserError, match="takes the labels as an input"):
+        segdoctor.check(Twice("dict"), (list(arrays()),), trial=False)
