@@ -24,7 +24,10 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "LBL009": ("LBL002", "LBL011", "LOSS001", "LOSS004", "LOSS007"),
     "LBL010": ("LBL003", "IGN003", "LOSS001", "LOSS002", "LOSS004"),
     "LBL002": ("LOSS001", "LOSS007"),
-    "LBL008": ("LBL003", "OUT008", "IGN003", "LOSS001", "LOSS004"),
+    "LBL008": (
+        *("LBL003", "OUT008", "IGN003", "LOSS001", "LOSS002", "LOSS003", "LOSS004", "LOSS007"),
+        "LOSS009",
+    ),
     "LBL001": ("LBL002", "LOSS001", "LOSS007"),
     "LOSS010": ("LOSS002", "LOSS003"),
     "LOSS004": ("GRAD004",),

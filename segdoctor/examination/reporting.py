@@ -13,7 +13,14 @@ import numpy as np
 from segdoctor.core.measured import Declared
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
-from segdoctor.examination import added_loss, outputs, own_training, training_tables, verdict
+from segdoctor.examination import (
+    added_loss,
+    flat_output,
+    outputs,
+    own_training,
+    training_tables,
+    verdict,
+)
 from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.request import Request
 from segdoctor.examination.stages import Examination
@@ -41,6 +48,8 @@ def examined(request: Request) -> Report:
     request, taken = added_loss.taken_apart(request)
     if not taken:
         request, taken = own_training.asked_itself(request)
+    request, flat = flat_output.with_a_channel(request)
+    taken = (*taken, *flat)
     views, notes = outputs.views_of(request)
     first, names = _examined(views[0].request if views else request)
     if names:

@@ -14,15 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdoctor.core.measured import Answer
-from segdoctor.measures.loss_answer import Fact, gradient_of
+from segdoctor.measures.loss_answer import Fact, differ, gradient_of
 from segdoctor.measures.loss_sheet import Array, Question, Sheet
 
 _CHANGED = 1e-5
 """Change of a gradient, relative to the largest one, from which on it is no rounding."""
-
-_NOTHING, _STAYS = 1e-5, 1e-3
-"""A control that moves the value by less, relatively, moves nothing; a value that moves by less
-than this share of what the control does stays."""
 
 Facts = dict[str, Fact]
 _AXES = {1: "column", 2: "row"}
@@ -142,17 +138,8 @@ def comparing_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, 
         for y_pred in (plain, moved, again, control):
             answer = yield Question(labels, y_pred, f"each class {name} by its own, {form}")
             values.append(answer.value)
-        if _stays(values[0], values[1:3], values[3]):  # twice is no accident
+        first, second, third, other = values
+        stays = not differ(first, second) and not differ(first, third)  # twice is no accident
+        if stays and other is not None and differ(first, other):
             return {"classes_compared": False}
     return {"classes_compared": True}
-
-
-def _stays(first: float | None, others: list[float | None], control: float | None) -> bool:
-    """Whether the value stays under all of ``others`` while the control moves it: beside that
-    movement, so that a loss times 1e-6 is judged like the loss itself."""
-    if first is None or control is None or any(value is None for value in others):
-        return False
-    moves = abs(first - control)
-    if not moves > _NOTHING * max(abs(first), abs(control)):
-        return False
-    return all(value is not None and abs(first - value) <= _STAYS * moves for value in others)

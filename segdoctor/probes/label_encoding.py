@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from segdoctor.core.asked import LossAtShape
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
@@ -163,7 +164,10 @@ class OffByOne(Probe):
         "and channel 0 is never learnt."
     )
     fix = "Subtract 1 when the masks are read (Oxford-IIIT pets' trimaps are 1, 2, 3)."
-    fine = "Labels whose largest id has a channel, even if no pixel is 0, are sound."
+    fine = (
+        "Labels whose largest id has a channel, even if no pixel is 0, are sound; a loss may "
+        "subtract the 1 itself: it is then less where the class one below the id is predicted."
+    )
     sources = "keras-team/keras-io#313, #315"
 
     coverage: float = field(
@@ -177,6 +181,7 @@ class OffByOne(Probe):
         scan: ScanFacts | None = None,
         declared: Declared | None = None,
         head: HeadFacts | None = None,
+        loss_at_shape: LossAtShape | None = None,
     ) -> Iterator[Finding]:
         places = [v for v in label_values(labels, scan, declared, head) if v.kind != "onehot"]
         if places and places[0].classes is None:
@@ -184,7 +189,7 @@ class OffByOne(Probe):
         for values in places:
             classes = values.classes or 0
             found = self.shifted(values)
-            if found is None:
+            if found is None or _shifted_inside(values, loss_at_shape):
                 continue
             top = values.share_of((float(classes),))
             message = (
@@ -218,6 +223,14 @@ class OffByOne(Probe):
         classes = values.classes or 0
         found = as_shifted(values.histogram, classes, values.void_or_usual)
         return found if found and len(found.ids) >= self.coverage * classes else None
+
+
+def _shifted_inside(values: LabelValues, asked: LossAtShape | None) -> bool:
+    """Whether the loss takes ids from 1 on: it is less where each pixel is said to be the class
+    one below its id."""
+    if values.where != AS_FED or asked is None or asked.right is None or asked.wrong is None:
+        return False
+    return asked.right < asked.wrong
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from math import isfinite
 
 from segdoctor.core.asked import LossAtShape
 from segdoctor.core.finding import Evidence, Finding, Fix, Plain
-from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.loss_settings import need_answers, need_known_loss
 
@@ -38,8 +38,12 @@ class PerfectPredictionNotBest(Probe):
         loss_contract: LossContract,
         loss_at_shape: LossAtShape | None = None,
         loss_as_run: LossAsRun | None = None,
+        labels: LabelFacts | None = None,
+        head: HeadFacts | None = None,
     ) -> Iterator[Finding]:
         need_known_loss(declared)
+        if labels is not None and head is not None and _from_one(labels, head.channels):
+            raise NotExaminedError("the labels count from 1, and the small arrays from 0")
         need_answers(loss_contract, "best_is_label")
         facts = loss_contract.facts
         if not facts.get("deterministic", True):
@@ -80,6 +84,11 @@ class PerfectPredictionNotBest(Probe):
                 _STAND_IN,
             ),
         )
+
+
+def _from_one(labels: LabelFacts, channels: int) -> bool:
+    values = labels.histogram
+    return labels.kind == "ids" and channels > 1 and 0 not in values and channels in values
 
 
 def _right_on_the_batch(facts: Mapping[str, Plain], asked: LossAtShape | None) -> bool:

@@ -48,7 +48,7 @@ def measure_head(
         names = getattr(model, "output_names", "")
         raise NotExaminedError(f"the model has {len(y_pred)} outputs {names}, not one")
     output = np.asarray(y_pred, dtype=np.float32)
-    if output.ndim < 2 or not output.size:
+    if output.ndim < 3 or not output.size:
         raise NotExaminedError(f"the output of shape {output.shape} has no class axis")
     path = head_path(graph)
     if not path.complete and x is not None:

@@ -164,6 +164,9 @@ def _page(
         raise NotExaminedError("labels and output do not lie on the same grid")
     valid = flat != void
     classes = max(head.channels, 2)
+    several = head.channels > 1 and valid.any()
+    if several and flat[valid].min() == 1 and flat[valid].max() == classes:
+        flat = np.where(valid, flat - 1, flat)  # counted from 1: does the loss know it?
     if not valid.any() or flat[valid].min() < 0 or flat[valid].max() >= classes:
         raise NotExaminedError("the labels do not fit the channels of the output")
     return _Page(

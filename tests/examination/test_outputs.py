@@ -187,3 +187,25 @@ def test_a_loss_inside_the_call_of_a_subclassed_net_is_one_line() -> None:
 
     with pytest.raises(UserError, match="takes the labels as an input"):
         segdoctor.check(Twice("dict"), (list(arrays()),), trial=False)
+
+
+def test_an_output_without_a_channel_axis() -> None:
+    import keras
+
+    layers = keras.layers
+    image = layers.Input((SIDE, SIDE, 3))
+    scores = layers.Conv2D(1, 3, padding="same")(image)
+    model = keras.Model(image, layers.Reshape((SIDE * SIDE,))(scores))
+    x, ids = arrays()
+    data = (x, (ids > 0).reshape(2, -1).astype(np.float32))
+    codes = [
+        [
+            f.code
+            for f in segdoctor.check(model, data, loss=loss, trial=False, select=_ASKED).findings
+        ]
+        for loss in (keras.losses.BinaryCrossentropy(from_logits=True), "binary_crossentropy")
+    ]
+    assert codes == [[], ["OUT002"]]
+
+
+_ASKED = ("OUT", "LOSS", "LBL")

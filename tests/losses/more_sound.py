@@ -67,7 +67,12 @@ def sigmoid_and_weights(y: Any, z: Any) -> Any:
     return tf.reduce_mean(tf.nn.weighted_cross_entropy_with_logits(y, z, 5.0))
 
 
+def of_two_hundred_classes(y: Any, z: Any) -> Any:
+    return L.sparse_categorical_crossentropy(y, z, from_logits=True)
+
+
 CASES = [
+    Sound("200 classes", of_two_hundred_classes, IDS | LOGITS | {"channels": 200}),
     Sound("the repaired Dice", repaired(), ROWS),
     Sound("the repaired Dice without void", repaired()),
     Sound("focal Tversky of all", focal_tversky_of_all, ONE, frozenset({"LOSS004"})),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from segdoctor.core.asked import LossAtShape
 from segdoctor.core.engine import Outcome, examine
 from segdoctor.core.measured import Declared, HeadFacts, LossContract
 from segdoctor.core.trace import Trace
@@ -86,3 +87,17 @@ def test_one_red_value_of_as_many_classes_as_voc_has() -> None:
     assert ask("LBL005", y, 21).status == "fired"
     assert ask("LBL005", y, 2).status == "clear"
     assert ask("LBL007", y, 2).status == "fired"
+
+
+@pytest.mark.parametrize(("right", "status"), [(0.1, "clear"), (3.0, "fired"), (None, "fired")])
+def test_a_loss_may_count_from_one_itself(right: float | None, status: str) -> None:
+    asked = LossAtShape((2, 4, 6, 3), "float32", right=right, wrong=None if right is None else 2.0)
+    trace = Trace(
+        {
+            "labels": label_facts(IDS + 1, 3),
+            "head": HeadFacts((2, 4, 6, 3), 3, 3, "logits", -3.0, 3.0, 3.0),
+            "declared": Declared(),
+            "loss_at_shape": asked,
+        }
+    )
+    assert examine(next(p for p in PROBES if p.code == "LBL008"), trace).status == status
