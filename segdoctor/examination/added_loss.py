@@ -14,7 +14,7 @@ from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.examination.added_legacy import cut_off
 from segdoctor.examination.request import Request
-from segdoctor.examination.settling import compiled_loss
+from segdoctor.examination.settling import compiled_loss, optimizer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def taken_apart(request: Request) -> tuple[Request, tuple[str, ...]]:
 
     image, label = inputs[place], inputs[1 - place]
     keys = ((place, image.name), (1 - place, label.name))
-    optimizer = request.optimizer if request.optimizer is not None else model.optimizer
+    optimizer = request.optimizer if request.optimizer is not None else optimizer_of(model)
     view = replace(
         request,
         model=keras_of(model).Model(image, scores, name=model.name),

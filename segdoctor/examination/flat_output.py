@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from segdoctor.examination.request import Request
-from segdoctor.examination.settling import compiled_loss
+from segdoctor.examination.settling import compiled_loss, optimizer_of
 
 
 def with_a_channel(request: Request) -> tuple[Request, tuple[str, ...]]:
@@ -29,7 +29,7 @@ def with_a_channel(request: Request) -> tuple[Request, tuple[str, ...]]:
 
     model, keras = request.model, keras_of(request.model)
     loss = request.loss if request.loss is not None else compiled_loss(model)
-    optimizer = request.optimizer if request.optimizer is not None else model.optimizer
+    optimizer = request.optimizer if request.optimizer is not None else optimizer_of(model)
     made = keras.Model(model.inputs, keras.layers.Reshape((size, 1))(outputs[0]), name=model.name)
     view = replace(request, model=made, loss=_as_given(loss, keras), optimizer=optimizer)
     return view, (f"the output (B, {size}) is one channel without an axis of its own",)

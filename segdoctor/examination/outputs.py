@@ -15,7 +15,7 @@ from segdoctor.core.explain import importance
 from segdoctor.core.finding import Finding
 from segdoctor.examination.feeding import is_folder
 from segdoctor.examination.request import Request
-from segdoctor.examination.settling import compiled_loss
+from segdoctor.examination.settling import compiled_loss, optimizer_of
 from segdoctor.examination.verdict import headline_of
 from segdoctor.report.report import Report
 from segdoctor.sources.batches import opened
@@ -55,7 +55,7 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...]]:
 
     loss = request.loss if request.loss is not None else compiled_loss(model)
     metrics = request.metrics if request.metrics is not None else _compiled_metrics(model)
-    optimizer = request.optimizer if request.optimizer is not None else model.optimizer
+    optimizer = request.optimizer if request.optimizer is not None else optimizer_of(model)
     data = _copies(request.data, len(outputs))
     views, aside = [], []
     for place, (name, tensor) in enumerate(outputs.items()):

@@ -13,7 +13,7 @@ from segdoctor.core.error_line import error_line
 from segdoctor.core.run import Batch
 from segdoctor.examination.feeding import is_folder
 from segdoctor.examination.request import Request
-from segdoctor.examination.settling import compiled_loss
+from segdoctor.examination.settling import compiled_loss, optimizer_of
 from segdoctor.sources.batches import take_batches
 
 
@@ -65,7 +65,7 @@ def _by_a_step(request: Request, batch: Batch) -> tuple[Request, tuple[str, ...]
     from segdoctor.sources.script.own_step import own_step
 
     model = request.model
-    with preserved(model, getattr(model, "optimizer", None)):
+    with preserved(model, optimizer_of(model)):
         step = own_step(model, batch)
     if isinstance(step, str):
         return _not_asked(request, "train_step", step)
@@ -73,7 +73,7 @@ def _by_a_step(request: Request, batch: Batch) -> tuple[Request, tuple[str, ...]
         return request, ()
     told: dict[str, Any] = {"loss": step.loss, "said_by": "train_step"}
     if request.optimizer is None:
-        told["optimizer"] = getattr(model, "optimizer", None)
+        told["optimizer"] = optimizer_of(model)
     if step.data is not None and not np.array_equal(np.asarray(step.data[1]), batch.y):
         told["data"] = step.data
     return replace(request, **told), (
@@ -88,7 +88,7 @@ def _by_compute_loss(request: Request, batch: Batch) -> tuple[Request, tuple[str
 
     model = request.model
     loss = _as_loss(model)
-    with preserved(model, getattr(model, "optimizer", None)):
+    with preserved(model, optimizer_of(model)):
         try:
             x, y = tf.convert_to_tensor(batch.x), tf.convert_to_tensor(batch.y)
             y_pred = model(x, training=False)
@@ -103,7 +103,7 @@ def _by_compute_loss(request: Request, batch: Batch) -> tuple[Request, tuple[str
         return _not_asked(request, "compute_loss", "it looks at more than labels and outputs")
     told: dict[str, Any] = {"loss": loss, "said_by": "compute_loss"}
     if request.optimizer is None:
-        told["optimizer"] = getattr(model, "optimizer", None)
+        told["optimizer"] = optimizer_of(model)
     return replace(request, **told), (
         "the loss is the model's own compute_loss; it is asked by itself",
     )

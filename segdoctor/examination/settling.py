@@ -78,6 +78,11 @@ def compiled_loss(model: Any) -> Any:
     return None if isinstance(loss, Mapping | list | tuple) and not loss else loss
 
 
+def optimizer_of(model: Any) -> Any:
+    """What a live model was compiled with; None before that."""
+    return getattr(model, "optimizer", None)
+
+
 def _metrics(request: Request, opened: Opened, package: str) -> Iterator[tuple[Any, bool]]:
     """What the user gave, else what the live model or the file was compiled with."""
     given = request.metrics
