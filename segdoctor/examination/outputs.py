@@ -33,18 +33,21 @@ class View:
     request: Request
 
 
-def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...]]:
-    """``(one view an output, notes)``; no view where the model has one output, or is a file.
+def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...], Request]:
+    """``(one view an output, notes, the request)``; no view where the model has one output, or is
+    a file.
 
     An output without a loss, or that is no map of pixels, is left out and named in the notes. A
-    subclassed model's outputs are known once it has seen an example.
+    subclassed model's outputs are known once it has seen an example: the request that comes back
+    hands the batch out again that was read of a generator.
     """
     model = request.model
     outputs, example = outputs_of_graph(model), None
-    if not outputs and hasattr(model, "train_step") and request.data is not None:
+    subclassed = not outputs and hasattr(model, "train_step") and getattr(model, "built", False)
+    if subclassed and model.weights and request.data is not None:
         outputs, example, request = _given(request)
     if len(outputs) < 2:
-        return (), ()
+        return (), (), request
     from segdoctor.recorder.one_output import one_output
     from segdoctor.recorder.surgery import keras_of
 
@@ -73,8 +76,8 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...]]:
         )
         views.append(View(clean(name, 40), view))
     if len(views) < 1:
-        return (), ()
-    return tuple(views), (_said([view.name for view in views], aside),)
+        return (), (), request
+    return tuple(views), (_said([view.name for view in views], aside),), request
 
 
 def _said(names: list[str], aside: list[str]) -> str:

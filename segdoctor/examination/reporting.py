@@ -50,7 +50,7 @@ def examined(request: Request) -> Report:
         request, taken = own_training.asked_itself(request)
     request, flat = flat_output.with_a_channel(request)
     taken = (*taken, *flat)
-    views, notes = outputs.views_of(request)
+    views, notes, request = outputs.views_of(request)
     first, names = _examined(views[0].request if views else request)
     if names:
         others, note = outputs.others_of_file(request, names)
