@@ -51,7 +51,8 @@ def follows_labels(sheet: Sheet, first: Answer, other: Answer) -> bool | None:
     change = one - two
     if sheet.channels > 1:
         channels_moved = np.count_nonzero(np.abs(change).reshape(-1, sheet.channels).max(axis=0))
-        if 2 * channels_moved < sheet.channels:
+        told = np.union1d(sheet.ids, sheet.wrong).size  # of many channels the sheet holds some
+        if 2 * channels_moved < min(sheet.channels, told):
             return False  # ids that are multiplied with one channel are no labels of all
     found = agreement(change, sheet.ids, sheet.wrong)
     return found is not None and abs(found) >= AGREEMENT
