@@ -10,7 +10,7 @@ loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 backbone.trainable = False
 model.compile(keras.optimizers.Adam(1e-3), loss)
-model.fit(x, y, epochs=60, batch_size=4, verbose=0)
+model.fit(x, y, epochs=6, batch_size=4, verbose=0)
 
 backbone.trainable = True
 model.fit(x, y, epochs=60, batch_size=4, verbose=0)
