@@ -20,6 +20,7 @@ from segdoctor.examination.request import Request
 CROP = 96
 MORE_IMAGES = 16  # that the order of the channels is judged by
 NO_STREAM = "the data are not handed out in batches of the user's own"
+NO_FOLDER = "the data were not given as a data set folder"
 NO_OWN_DATA = "no arrays or batches of the user's own were given"
 LARGE = 20_000_000  # parameters from which two examples are taken instead of four
 

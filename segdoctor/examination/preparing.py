@@ -214,7 +214,7 @@ def _known_fields(
         "against_files": (fed and fed.against) or Missing(feeding.NO_OWN_DATA, "data=, files="),
         "fed": (fed and fed.examples) or Missing(feeding.NO_OWN_DATA, "data="),
     }
-    return held if scan is None else held | {"scan": scan}
+    return held | {"scan": scan or Missing(feeding.NO_FOLDER)}
 
 
 def _batch_facts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,11 +23,12 @@ from segdoctor.examination import (
     verdict,
 )
 from segdoctor.examination.loss_tables import loss_tables
-from segdoctor.examination.request import Request
+from segdoctor.examination.request import Request, silent
 from segdoctor.examination.stages import Examination
 from segdoctor.examination.versions import versions
 from segdoctor.examination.void_stations import void_picture
 from segdoctor.probes.registry import PROBES, SECOND_PASS
+from segdoctor.report.notebook_bar import notebook_bar
 from segdoctor.report.report import Report
 
 _PICTURES = 4
@@ -45,6 +47,11 @@ def examined(request: Request) -> Report:
 
     if request.out is not None:
         check_writable(request.out)
+    with notebook_bar() if request.say is silent else nullcontext() as bar:
+        return _of_all_outputs(replace(request, say=bar or request.say))
+
+
+def _of_all_outputs(request: Request) -> Report:
     request, taken = added_loss.taken_apart(request)
     if not taken:
         request, taken = own_training.asked_itself(request)

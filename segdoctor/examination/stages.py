@@ -34,7 +34,6 @@ from segdoctor.examination.request import Request
 from segdoctor.examination.static import without_architecture
 from segdoctor.probes.registry import PROBES, SECOND_PASS
 
-_NO_FOLDER = "the data were not given as a data set folder"
 _NO_TRIAL = "no trial was asked for"
 
 
@@ -166,7 +165,7 @@ class Examination:
         return Trace({**missing, **self.trace.values})
 
     def _with_scan(self, trace: Trace) -> Trace:
-        return trace.having(**self.around, scan=self.scan or Missing(_NO_FOLDER))
+        return trace.having(**self.around, scan=self.scan or Missing(feeding.NO_FOLDER))
 
     def _declared(self, **changes: Any) -> Declared:
         request = self.request

@@ -44,4 +44,7 @@ def test_the_example_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert any("svg" in page and "OUT001" in page for page in pages)
     assert any("<table" in page for page in pages)
     assert any("image/png" in data for data in results)  # the restyled figure
+    bars = [o.data for cell in cells for o in cell.outputs if o.output_type == "display_data"]
+    assert any("segdoctor-progress" in data.get("text/html", "") for data in bars)
+    assert not any("<progress" in data.get("text/html", "") for data in bars)  # gone again
     assert texts[-2].startswith("((),")  # healthy with the fixes
