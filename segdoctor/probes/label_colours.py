@@ -235,8 +235,9 @@ class ScaledLabels(Probe):
 
     code = "LBL007"
     how = (
-        "Looks for masks of 0 and 255, for multiples of one step of which some are no legal ids, "
-        "and for fractions that are whole ids when multiplied by 255 or by the number of classes."
+        "Looks for masks (and one-hot rows) of 0 and 255, for multiples of one step of which some "
+        "are no legal ids, and for fractions that are whole ids when multiplied by 255 or by the "
+        "number of classes."
     )
     why = (
         "A loss takes class ids. 255 in place of 1 makes binary cross-entropy negative and Dice "

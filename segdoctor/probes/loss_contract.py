@@ -108,7 +108,8 @@ class LossHasNoGradient(Probe):
     code = "LOSS003"
     how = (
         "The gradient with respect to the prediction, on small arrays with soft predictions and on "
-        "the batch: None, or exactly zero everywhere."
+        "the batch: None, or exactly zero everywhere. And the loss of right, wrong and undecided "
+        "predictions of the batch's labels: the same for all of them."
     )
     why = (
         "argmax, round, a comparison or a cast to integers has no gradient, and neither has a "

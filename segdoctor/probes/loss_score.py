@@ -18,7 +18,8 @@ class MetricUsedAsLoss(Probe):
     code = "LOSS010"
     how = (
         "Is the loss an object with the state of a metric? On small arrays: does its value rise "
-        "all the way to the right prediction, and fall all the way to a wrong one?"
+        "all the way to the right prediction, where it has a top, and fall all the way to a wrong "
+        "one? (A loss of the wrong sign has no top: LOSS002.)"
     )
     why = (
         "fit minimises. A score that is minimised drives the model to the worst prediction there "

@@ -111,7 +111,9 @@ class LossForgetsClasses(Probe):
     how = (
         "On small arrays the entries of label and prediction are shuffled together over pixels "
         "*and* classes. A loss that gives the same value, and is no mean of per-entry terms, does "
-        "not know which entry belongs to which class. The loss is also traced once: a function "
+        "not know which entry belongs to which class. Of ids, and behind a softmax of the loss's "
+        "own, the gradient tells: one number at all labels and one elsewhere, or all entries of an "
+        "image compete. The loss is also traced once: a function "
         "that picks entries by a condition (tf.gather_nd, tf.boolean_mask) and leaves one long "
         "list has dropped the axes."
     )

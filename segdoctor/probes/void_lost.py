@@ -31,7 +31,8 @@ class VoidLost(Probe):
     how = (
         "Holds batches against the files that they are made of (files=). Counts the masks of two "
         "ids or more without void: in a set where nearly all have it, or "
-        "whose names are Pascal VOC's, whose masks all have it."
+        "whose names are Pascal VOC's, whose masks all have it. A label map that makes a class of "
+        "255, which no one leaves out, takes it from all of them."
     )
     why = (
         "Pixels that were marked “not sure” are trained as background or as something else: "
