@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from segdoctor.core.run import Batch
 from segdoctor.examination.feeding import is_folder
 from segdoctor.examination.request import Request
 from segdoctor.examination.settling import compiled_loss, optimizer_of
-from segdoctor.sources.batches import take_batches
+from segdoctor.sources.batches import opened, take_batches
 
 
 def asked_itself(request: Request) -> tuple[Request, tuple[str, ...]]:
@@ -46,9 +46,10 @@ def _peeked(request: Request) -> tuple[Batch, Request]:
     size = request.batch_size
     if not hasattr(data, "__next__"):
         return take_batches(data, 1, batch_size=size).batches[0], request
-    first = next(data)
-    batch = take_batches(iter([first]), 1).batches[0]
-    return batch, replace(request, data=chain([first], data))
+    _, source, _ = opened(data)
+    first = list(islice(source, 1))
+    batch = take_batches(iter(first), 1).batches[0]
+    return batch, replace(request, data=chain(first, source))
 
 
 def _not_asked(request: Request, method: str, why: str) -> tuple[Request, tuple[str, ...]]:
