@@ -144,6 +144,9 @@ def measured(trace: Trace, done: Examination) -> dict[str, Any]:
             tables["absent"][name] = str(value)
         elif value:
             tables[name] = [_plain(asdict(row)) for row in value]  # type: ignore[attr-defined]
+    blocks = trace.get("blocks")
+    if isinstance(blocks, tuple) and len(blocks) > 1:
+        tables["blocks"] = [_plain(asdict(block)) for block in blocks]
     if done.scan is not None and done.scan.histogram:
         tables["histogram"] = {str(k): v for k, v in sorted(done.scan.histogram.items())}
     elif done.exam is not None:

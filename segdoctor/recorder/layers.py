@@ -83,4 +83,9 @@ def view_of(variable: Any) -> NDArray[Any]:
     TensorFlow writes a changed variable into new memory while someone holds the old one.
     """
     raw = tf_variable(variable)
-    return np.asarray(raw.value() if hasattr(raw, "handle") else raw)
+    if not hasattr(raw, "handle"):
+        return np.asarray(raw)
+    from tensorflow import raw_ops
+
+    # What .value() comes to, without its bookkeeping for tapes and devices.
+    return np.asarray(raw_ops.ReadVariableOp(resource=raw.handle, dtype=raw.dtype))

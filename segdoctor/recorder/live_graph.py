@@ -10,7 +10,12 @@ import numpy as np
 
 from segdoctor.core.model_facts import BatchNormFacts, GraphFacts, LayerFacts, WeightFacts
 from segdoctor.measures.graph_config import batch_norms_from, graph_from_config
-from segdoctor.measures.weight_statistics import blocks_of, statistics_of, total_of
+from segdoctor.measures.weight_statistics import (
+    Statistics,
+    blocks_of,
+    statistics_of_each,
+    total_of,
+)
 from segdoctor.recorder.layers import batch_norm_layers, is_tf_keras, view_of, walk
 
 _LARGE = 1 << 17  # elements: from here on a wide copy of the whole costs more than the sums
@@ -86,10 +91,18 @@ def _from_layers(model: Any, flavour: str) -> GraphFacts:
 
 def weight_facts(model: Any) -> tuple[WeightFacts, ...]:
     """Statistics of every floating-point variable that belongs to a layer."""
-    return tuple(
-        _statistics(path, variable)
+    owned = [
+        (path, variable)
         for path, variable in owned_variables(model)
         if np.issubdtype(np.dtype(variable_dtype(variable)), np.floating)
+    ]
+    views = [view_of(variable) for _, variable in owned]
+    small = iter(statistics_of_each([view for view in views if view.size <= _LARGE]))
+    return tuple(
+        _weight_facts(
+            path, variable, view, next(small) if view.size <= _LARGE else total_of(blocks_of(view))
+        )
+        for (path, variable), view in zip(owned, views, strict=True)
     )
 
 
@@ -133,10 +146,7 @@ def variable_dtype(variable: Any) -> str:
     return "float16" if name == "bfloat16" else str(name)
 
 
-def _statistics(path: str, variable: Any) -> WeightFacts:
-    values = view_of(variable)
-    large = values.size > _LARGE
-    total = total_of(blocks_of(values)) if large else statistics_of(values)
+def _weight_facts(path: str, variable: Any, values: Any, total: Statistics) -> WeightFacts:
     return WeightFacts(
         layer=path,
         name=variable_name(variable),

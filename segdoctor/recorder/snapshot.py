@@ -15,6 +15,8 @@ from segdoctor.recorder.layers import tf_variable, values_of, view_of
 
 Restore = Callable[[], None]
 
+_PLAIN = frozenset((str, int, float, bool, type(None), tuple, list, dict, set))
+
 # Turns the user's global TensorFlow seed into one of our own.
 _OWN_STREAM = 0x5E6D0C
 
@@ -106,6 +108,8 @@ def _stray_variables(model: Any) -> list[Any]:
     found = []
     for layer in model._flatten_layers():
         for value in vars(layer).values():
+            if type(value) in _PLAIN:
+                continue
             if isinstance(value, tf.Variable):
                 found.append(value)
             elif isinstance(value, tf.random.Generator):

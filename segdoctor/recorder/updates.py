@@ -47,6 +47,7 @@ class RealStep:
         self._traced: Any = None
         self._variables: list[Any] = []
         self._slots: list[tuple[Any, Any]] = []
+        self._names: dict[int, tuple[str, str]] = {}
         self.promised = 0.0
         """The fall of the loss that the gradient promised for the last step, per step."""
 
@@ -98,6 +99,10 @@ class RealStep:
         original = getattr(self._optimizer, "inner_optimizer", self._optimizer)
         self._twin = getattr(twin, "inner_optimizer", twin)
         self._variables, self._traced = reached, None
+        self._names = {
+            id(tf_variable(variable)): (path, variable_name(variable))
+            for path, variable in owned_variables(self._model)
+        }
         if self._steps is None:
             self._steps = 1 if type(self._twin).__name__ in _STEADY else 3
         self._slots = []
@@ -146,14 +151,10 @@ class RealStep:
                 variable.assign(before)
 
     def _lines(self, weights: Any, moves: Any) -> tuple[UpdateFacts, ...]:
-        names = {
-            id(tf_variable(variable)): (path, variable_name(variable))
-            for path, variable in owned_variables(self._model)
-        }
         lines = []
         steps = self._steps or 1
         for variable, size, move in zip(self._variables, weights, moves, strict=True):
-            named = names.get(id(tf_variable(variable)))
+            named = self._names.get(id(tf_variable(variable)))
             if named is not None and size > 0.0:
                 lines.append(UpdateFacts(*named, float(move / size / steps), steps))
         return tuple(lines)

@@ -126,8 +126,14 @@ def draw_miou(axes: Axes, trials: Sequence[TrialRun], theme: Theme, drop: float 
     legend(axes, theme, entries, drop=drop)
 
 
-def draw_gradients(axes: Axes, rows: Sequence[Mapping[str, Any]], theme: Theme) -> None:
-    """Gradient norm of each variable from the input to the output of the network.
+def draw_gradients(
+    axes: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    theme: Theme,
+    blocks: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Gradient norm of each variable from the input to the output of the network, and the size of
+    the gradient at the end of each block as a line.
 
     Variables with no gradient at all, a zero or a non-finite one have no place on a logarithmic
     axis; they stand on the lower and upper edge.
@@ -154,7 +160,7 @@ def draw_gradients(axes: Axes, rows: Sequence[Mapping[str, Any]], theme: Theme) 
         "exactly zero": (theme.bad, "v", False, True),
         "not finite": (theme.bad, "D", True, True),
     }
-    entries = []
+    entries: list[tuple[Any, str]] = []
     for kind, (colour, mark, filled, edge) in looks.items():
         points = [point for point in groups.get(kind, []) if not math.isnan(point[1])]
         if not points:
@@ -172,6 +178,13 @@ def draw_gradients(axes: Axes, rows: Sequence[Mapping[str, Any]], theme: Theme) 
             zorder=4 if edge else 3,
         )
         entries.append((drawn, f"{kind} ({len(points)})"))
+    ends = [(finite(row.get("depth")), finite(row.get("gradient"))) for row in blocks]
+    ends = sorted(end for end in ends if end[1] > 0.0)
+    if len(ends) > 1:
+        (line,) = axes.plot(
+            *zip(*ends, strict=True), color=theme.series[0], marker=".", linewidth=1.2, zorder=2
+        )
+        entries.append((line, "at block ends (root mean square)"))
     axes.set_yscale("log")
     axes.margins(y=0.12)
     _along_network(axes)

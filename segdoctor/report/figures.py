@@ -115,9 +115,10 @@ def miou_figure(report: Report, theme: Theme) -> Figure:
 
 
 def gradients_figure(report: Report, theme: Theme) -> Figure:
-    """Gradient norms along the network."""
+    """Gradient norms along the network, of each variable and at the ends of the blocks."""
     figure = blank(_WIDTH, _HEIGHT)
-    draw_gradients(figure.add_subplot(), report.measured["gradients"], theme)
+    blocks = report.measured.get("blocks") or ()
+    draw_gradients(figure.add_subplot(), report.measured["gradients"], theme, blocks)
     return figure
 
 

@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from segdoctor.measures.weight_statistics import block_slices, statistics_of, total_of
+from segdoctor.measures.weight_statistics import (
+    block_slices,
+    statistics_of,
+    statistics_of_each,
+    total_of,
+)
 
 
 @given(
@@ -50,3 +55,21 @@ def test_other_types(values: np.ndarray) -> None:
 def test_a_large_offset_does_not_eat_the_deviation() -> None:
     values = np.array([1e8, 1e8 + 8, 1e8 + 16], "float32")
     assert statistics_of(values).std == pytest.approx(values.astype("float64").std())
+
+
+def test_small_arrays_together_are_as_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    arrays = [
+        *(rng.normal(3.0, 0.1, n).astype("float32") for n in (1, 7, 300, 5000, 40_000)),
+        np.zeros(16, "float32"),
+        np.full(9, 1e8, "float32"),
+        np.array([1.0, np.nan, 2.0], "float32"),
+        np.array([np.inf], "float32"),
+        np.array([], "float32"),
+        rng.normal(size=64).astype("float16"),
+    ]
+    for one, each in zip(map(statistics_of, arrays), statistics_of_each(arrays), strict=True):
+        assert (one.count, one.not_finite, one.zeros) == (each.count, each.not_finite, each.zeros)
+        for name in ("mean", "std", "minimum", "maximum"):
+            wanted = getattr(one, name)
+            assert getattr(each, name) == pytest.approx(wanted, rel=1e-9, abs=1e-12, nan_ok=True)

@@ -91,6 +91,16 @@ def shared(keras: Any) -> Any:
     return keras.Model(image, layers.Conv2D(CLASSES, 1, name="head")(x), name="twofold")
 
 
+def two_outputs(keras: Any) -> Any:
+    """A head, and another one at half of the depth."""
+    layers = keras.layers
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    a = conv_bn(layers, image, 8, "a")
+    aside = layers.Conv2D(CLASSES, 1, name="aside")(a)
+    b = conv_bn(layers, a, 8, "b")
+    return keras.Model(image, [layers.Conv2D(CLASSES, 1, name="head")(b), aside], name="twoheaded")
+
+
 def subclassed(keras: Any) -> Any:
     layers = keras.layers
 

@@ -78,6 +78,33 @@ def test_recording_leaves_everything_as_it_was(library: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])
+@pytest.mark.parametrize("kind", ["two_outputs", "mixed precision"])
+def test_recording_leaves_these_as_they_were_too(library: str, kind: str) -> None:
+    keras = package(library)
+    keras.utils.set_random_seed(3)
+    x, y = nets.batch()
+    loss: Any = nets.crossentropy(keras)
+    if kind == "two_outputs":
+        model = nets.two_outputs(keras)
+        loss, y = [loss, nets.crossentropy(keras)], [y, y]
+    else:
+        keras.mixed_precision.set_global_policy("mixed_float16")
+        try:
+            model = nets.functional(keras, dropout=0.5)
+        finally:
+            keras.mixed_precision.set_global_policy("float32")
+    model.compile(optimizer=keras.optimizers.SGD(1e-2, momentum=0.9), loss=loss)
+    model.fit(x, y, verbose=0)
+    before = fingerprint(model, model.optimizer)
+    before.pop("tensorflow")  # to look at it draws from it
+    fields = record_network(model, loss, x, y, optimizer=model.optimizer)
+    assert all(fact.norm for fact in fields["gradients"] if fact.variable == "kernel")
+    after = fingerprint(model, model.optimizer)
+    for name, value in before.items():
+        assert value == after[name], name
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
 def test_what_is_done_inside_is_undone(library: str) -> None:
     keras = package(library)
     keras.utils.set_random_seed(0)

@@ -107,6 +107,20 @@ def test_missing_zero_and_frozen_gradients_are_marked() -> None:
     assert axes.get_yscale() == "log"
 
 
+def test_the_ends_of_blocks_are_a_line_beside_the_variables() -> None:
+    row = {"layer": "l", "variable": "kernel", "depth": 0.5, "norm": 1e-3, "trainable": True}
+    blocks = [
+        {"layer": f"add{i}", "depth": depth, "activation": 1.0, "gradient": gradient}
+        for i, (depth, gradient) in enumerate(((0.9, 1e-2), (0.3, 1e-4), (0.1, None), (0.6, 0.0)))
+    ]
+    with drawing():
+        axes = _axes()
+        charts.draw_gradients(axes, [row], LIGHT, blocks)
+    (line,) = axes.get_lines()
+    assert line.get_xydata().tolist() == [[0.3, 1e-4], [0.9, 1e-2]]
+    assert axes.get_yscale() == "log"
+
+
 def test_batch_norms_say_which_statistics_were_used(make_report: Make) -> None:
     with drawing():
         upper, lower = blank(4, 3).subplots(2, 1, sharex=True)
