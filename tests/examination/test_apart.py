@@ -186,8 +186,9 @@ def test_trusted_code_is_confined(tmp_path: Path) -> None:
     assert refused.exit_code == 4
     x = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype("float32")
     report = segdoctor.check(
-        str(path), (x, np.zeros((1, 8, 8), "int32")), trust=True, trial=False, select=("GRAD001", "OUT004"),
+        str(path), (x, np.zeros((1, 8, 8), "int32")), trust=True, trial=False,
         loss="SparseCategoricalCrossentropy(from_logits=True)", optimizer="sgd",
+        select=("GRAD001", "OUT004"),
     )  # fmt: skip
     assert not marker.exists()
     assert kept.read_text() == "kept"
