@@ -366,13 +366,15 @@ class TestBrokenFiles:
         root = plain(tmp_path, 1)
         (root / "images/0.png").unlink()
         path = image(root / "images" / f"0.{suffix}", size=(12, 10))
-        whole = path.read_bytes()
-        for end in range(len(whole)):
-            path.write_bytes(whole[:end])
-            facts = scan_folder(root)
-            assert problems(facts) == {path.name: "DATA002"}, end
+        whole, drawn = path.read_bytes(), (root / "masks/0.png").read_bytes()
         path.write_bytes(whole + b"trailing bytes of a camera")
         assert scan_folder(root).problems == ()
+        for end in range(len(whole)):
+            (root / f"images/cut{end}.{suffix}").write_bytes(whole[:end])
+            (root / f"masks/cut{end}.png").write_bytes(drawn)
+        for deep in (False, True):
+            found = problems(scan_folder(root, deep=deep))
+            assert found == {f"cut{end}.{suffix}": "DATA002" for end in range(len(whole))}
 
     def test_the_end_marker_of_a_thumbnail_does_not_count(self, tmp_path: Path) -> None:
         root = plain(tmp_path, 301)

@@ -37,6 +37,7 @@ from segdoctor.sources.voc.sheet import contact_sheet
 from segdoctor.sources.voc.summary import Summary
 
 _SAMPLE = 300
+_MANY = 10_000  # pairs whose names take as much memory as the rest
 _VOC_VOID = 255
 _MOST_TOGETHER = 64  # ids in one mask: of more it is a picture
 _PAIRS_TOGETHER = 10_000
@@ -139,7 +140,8 @@ def scan_folder(
     mapping = parse_label_map(label_map)
     layout = find_layout(folder, masks=masks, images=images, pairs=pairs)
     found = collect_pairs(layout, split=split, val_split=val_split)
-    gc.collect()  # what the lists of names held is memory for the rest
+    if len(found.pairs) > _MANY:
+        gc.collect()  # what the lists of names held is memory for the rest
     void, declared_by = _void(layout, ignore_label)
     sampled = _sample(found.pairs, None if deep else _SAMPLE, seed)
     compared = _sample(found.pairs, _SAMPLE, seed)
