@@ -94,12 +94,18 @@ class ShapeFacts:
     touches: Mapping[int, int] = field(default_factory=dict)
     speckle_values: int = 0
 
-    def ring(self, histogram: Mapping[int, int], core: float, part: float) -> int | None:
+    def ring(
+        self, histogram: Mapping[int, int], core: float, part: float, direct: float
+    ) -> int | None:
         """The id that is a thin line around everything else: of its pixels at most the share
-        ``core`` is three pixels inside, and it has its part in ``part`` of all borders."""
+        ``core`` is three pixels inside, it has its part in ``part`` of all borders, and it lies
+        between two others: of the borders that these have (the widest of them aside) at most the
+        share ``direct`` is not with it. A thin object on one background is no ring."""
         for label, count in self.touches.items():
             thin = self.core.get(label, 0) <= core * histogram.get(label, 0)
-            if self.borders and thin and count >= part * self.borders:
+            others = sorted(n for other, n in self.touches.items() if other != label)
+            parted = self.borders - count <= direct * sum(others[:-1])
+            if thin and len(others) > 1 and count >= part * self.borders and parted:
                 return label
         return None
 

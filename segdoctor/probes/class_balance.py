@@ -68,9 +68,10 @@ class ClassMissingOrRare(Probe):
             parts.append(f"{_classes(missing)} never")
         if rare:
             parts.append(f"{_classes(rare)} in fewer than {self.fewest} masks")
+        occur = "occurs" if len(missing) + len(rare) == 1 else "occur"
         where = scan.split if scan.split in scan.splits else "the data set"
         message = (
-            f"Of {len(wanted)} classes, {' and '.join(parts)} occur in {where} ({count:,} masks)."
+            f"Of {len(wanted)} classes, {' and '.join(parts)} {occur} in {where} ({count:,} masks)."
         )
         evidence = [
             Evidence(f"masks with class {label}", held.get(label, 0), self.fewest, "masks", where)

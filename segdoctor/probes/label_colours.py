@@ -212,7 +212,7 @@ class LuminanceAsLabel(Probe):
         # One red is enough where the classes are as many as VOC has: {0, 128} of a plain batch.
         of_voc = values.classes == VOC_CLASSES and 255 not in values.histogram
         if values.two_valued and not of_voc:
-            return None
+            return self._of_two(values, classes)
         scaled = as_scaled(values.histogram, values.classes, values.scale_void)
         for found, distinct in (
             (as_luminances(values.histogram), self.distinct),
@@ -227,6 +227,18 @@ class LuminanceAsLabel(Probe):
                 continue  # {0, 64, 128, 192} of four classes is a scale
             return found
         return None
+
+    @staticmethod
+    def _of_two(values: LabelValues, classes: int) -> Recognised | None:
+        """Background and one class: 0 and 192 are red of the palette, 0 and 147 its luminance.
+        Half of 255 and 255 itself may as well be a scale."""
+        from segdoctor.measures.palettes import as_luminances, as_red_channel
+
+        top = max(values.histogram)
+        if top < classes or top in (127, 128, 255) or top == values.void:
+            return None
+        red = as_red_channel(values.histogram)
+        return as_luminances(values.histogram) if red is None and classes <= 2 else red
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _disturbed(
         )
         if ramped or speckled:
             found.append(shape)
-    dots = sum(shape.speckles for shape in found)
+    dots = sum(shape.speckles for shape in found if shape.speckle_values >= _SPECKLE_VALUES)
     return found, dots / max(dots + sum(shape.ramps for shape in found), 1)
 
 
@@ -88,8 +88,8 @@ class InterpolatedLabels(Probe):
     )
     fine = (
         "A thin object whose id lies between those of its neighbours is sound: it is not at every "
-        "border. Masks of two neighbouring ids, 0 and 1, cannot show it on disk. Soft targets of "
-        "one channel are a warning."
+        "border; so is an outline of a pixel between two classes. Masks of two neighbouring ids, 0 "
+        "and 1, cannot show it on disk. Soft targets of one channel are a warning."
     )
     sources = (
         "tensorflow/docs#2159; divamgupta/image-segmentation-keras#11; milesial/Pytorch-UNet#311"
@@ -100,6 +100,10 @@ class InterpolatedLabels(Probe):
         metadata={"doc": "share of a mask's borders that are ramps (160 VOC masks: at most 0.004)"},
     )
     fewest: int = field(default=10, metadata={"doc": "ramp pixels that a mask must have"})
+    values: int = field(
+        default=4,
+        metadata={"doc": "values that a mask must hold: of three, the middle one may be drawn"},
+    )
     speckle_share: float = field(
         default=0.1, metadata={"doc": "share of a mask's changes that are speckles, as in LBL012"}
     )
@@ -127,7 +131,8 @@ class InterpolatedLabels(Probe):
     def _as_fed(
         self, labels: LabelFacts, fed: tuple[FedMask, ...], head: HeadFacts | None
     ) -> Iterator[Finding]:
-        shapes = [mask.shape for mask in fed]
+        several = [m for m in fed if labels.fractional or len(m.histogram) >= self.values]
+        shapes = [mask.shape for mask in several]
         smooth, part = _disturbed(shapes, self.share, self.speckle_share, self.fewest)
         if not smooth or part >= self.lossy or 2 * len(smooth) < len(fed):
             return
@@ -157,9 +162,15 @@ class InterpolatedLabels(Probe):
             "warning" if soft else None,
         )
 
+    def _several(self, mask: MaskFacts | None) -> bool:
+        if mask is None:
+            return False
+        return len(mask.histogram or mask.colours) + len(mask.fractions) >= self.values
+
     def _on_disk(self, scan: ScanFacts) -> Iterator[Finding]:
         masks = _of_shapes(scan)
-        smooth, part = _disturbed(_not_jpeg(scan), self.share, self.speckle_share, self.fewest)
+        several = [shape for shape in _not_jpeg(scan) if self._several(masks.get(shape.path))]
+        smooth, part = _disturbed(several, self.share, self.speckle_share, self.fewest)
         if not smooth or part >= self.lossy:
             return
         ramps = sum(shape.ramps for shape in smooth)

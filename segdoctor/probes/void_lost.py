@@ -85,7 +85,8 @@ class VoidLost(Probe):
             shape.path
             for shape in scan.shapes
             if shape.path in masks
-            and shape.ring(masks[shape.path].histogram, fold.core, fold.part) is not None
+            and shape.ring(masks[shape.path].histogram, fold.core, fold.part, fold.direct)
+            is not None
         }
         lost = [mask for mask in without_void(scan, void) if mask.path not in folded]
         if not lost or len(lost) < count / 2:  # most have a ring of another id: IGN004, or LBL005

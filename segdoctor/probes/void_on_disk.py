@@ -63,11 +63,11 @@ def of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
     return {mask.path: mask for mask in scan.masks if mask.path in paths}
 
 
-def _rings(scan: ScanFacts, core: float, part: float) -> Counter[int]:
+def _rings(scan: ScanFacts, core: float, part: float, direct: float) -> Counter[int]:
     """Id → masks of the sample in which it is a thin ring around everything."""
     masks = of_shapes(scan)
     rings = Counter(
-        shape.ring(masks[shape.path].histogram, core, part)
+        shape.ring(masks[shape.path].histogram, core, part, direct)
         for shape in scan.shapes
         if shape.borders and shape.path in masks
     )
@@ -79,7 +79,7 @@ def _real_ring(scan: ScanFacts, probe: VoidFolded | VoidAsClass) -> int | None:
     which void was folded. None where there is none, or where it may be a class of its own (0, or
     the last one)."""
     looked = sum(bool(shape.borders) for shape in scan.shapes)
-    rings = _rings(scan, probe.core, probe.part)
+    rings = _rings(scan, probe.core, probe.part, probe.direct)
     if looked < probe.fewest or not rings:
         return None
     label, count = rings.most_common(1)[0]
@@ -110,6 +110,10 @@ class VoidFolded(Probe):
         default=0.35, metadata={"doc": "share of its pixels that a ring may have inside"}
     )
     part: float = field(default=0.9, metadata={"doc": "share of all borders that it has a part in"})
+    direct: float = field(
+        default=0.25,
+        metadata={"doc": "share of the objects' borders not with it (160 VOC masks: at most 0.05)"},
+    )
     with_void: float = field(
         default=0.8, metadata={"doc": "share of the masks with void that makes it usual"}
     )
@@ -142,7 +146,7 @@ class VoidFolded(Probe):
                 yield self.finding(*told)
 
         def rings() -> Iterator[Finding]:
-            for told in folded_ring(labels, declared, head, self.core, self.part):
+            for told in folded_ring(labels, declared, head, self.core, self.part, self.direct):
                 yield self.finding(*told)
 
         yield from either(lambda: self._on_disk(scan, declared), as_fed, from_files, rings)
@@ -170,7 +174,7 @@ class VoidFolded(Probe):
         for shape in scan.shapes:
             smooth = shape.ramps > self.smooth * (shape.ramps + shape.edges)
             if shape.path in lost and not smooth:
-                ring = shape.ring(lost[shape.path].histogram, self.core, self.part)
+                ring = shape.ring(lost[shape.path].histogram, self.core, self.part, self.direct)
                 if ring is not None and ring not in _USUAL and 0 <= ring < classes:
                     rings[shape.path] = ring
         if not rings:
@@ -214,6 +218,10 @@ class VoidAsClass(Probe):
         default=0.35, metadata={"doc": "share of its pixels that a ring may have inside"}
     )
     part: float = field(default=0.9, metadata={"doc": "share of all borders that it has a part in"})
+    direct: float = field(
+        default=0.25,
+        metadata={"doc": "share of the objects' borders not with it (160 VOC masks: at most 0.05)"},
+    )
     masks: float = field(default=0.8, metadata={"doc": "share of the masks that must have it"})
     fewest: int = field(default=8, metadata={"doc": "masks of two ids or more that it needs"})
 
@@ -231,7 +239,7 @@ class VoidAsClass(Probe):
                 yield self.finding(*told)
 
         def rings() -> Iterator[Finding]:
-            for told in extra_ring(labels, declared, head, self.core, self.part):
+            for told in extra_ring(labels, declared, head, self.core, self.part, self.direct):
                 yield self.finding(*told)
 
         yield from either(lambda: self._on_disk(scan, declared), as_fed, rings)
@@ -243,7 +251,7 @@ class VoidAsClass(Probe):
         if void is False:
             return
         looked = [shape for shape in scan.shapes if shape.borders]
-        rings = _rings(scan, self.core, self.part)
+        rings = _rings(scan, self.core, self.part, self.direct)
         if len(looked) < self.fewest or not rings or _real_ring(scan, self) is not None:
             return
         label, count = rings.most_common(1)[0]

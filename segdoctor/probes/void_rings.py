@@ -22,7 +22,7 @@ _KEEP = (
 
 
 def ring_as_fed(
-    labels: LabelFacts | None, declared: Declared | None, core: float, part: float
+    labels: LabelFacts | None, declared: Declared | None, core: float, part: float, direct: float
 ) -> tuple[int, int, int]:
     """``(id that is a ring, examples in which it is, examples with two ids or more)``; the id is
     -1 where there is no such id.
@@ -37,7 +37,7 @@ def ring_as_fed(
     if not labels.masks:
         raise NotExaminedError("the labels as fed do not lie in a plane")
     several = [mask for mask in labels.masks if len(mask.histogram) > 1]
-    rings = Counter(mask.shape.ring(mask.histogram, core, part) for mask in several)
+    rings = Counter(mask.shape.ring(mask.histogram, core, part, direct) for mask in several)
     rings.pop(None, None)
     if labels.fractional or not rings:
         return -1, 0, len(several)
@@ -56,9 +56,10 @@ def folded_ring(
     head: HeadFacts | None,
     core: float,
     part: float,
+    direct: float,
 ) -> Iterator[Told]:
     """IGN004: void is declared, or VOC's 21 classes are, and the ring is one of the classes."""
-    label, count, several = ring_as_fed(labels, declared, core, part)
+    label, count, several = ring_as_fed(labels, declared, core, part, direct)
     if label < 0 or not _lost(labels, declared, head):
         return
     void = 255 if declared is None or declared.ignore_label is None else declared.ignore_label
@@ -76,9 +77,10 @@ def extra_ring(
     head: HeadFacts | None,
     core: float,
     part: float,
+    direct: float,
 ) -> Iterator[Told]:
     """IGN005: the last class is a ring, and the head has a channel for it."""
-    label, count, several = ring_as_fed(labels, declared, core, part)
+    label, count, several = ring_as_fed(labels, declared, core, part, direct)
     # With two classes a ring is what is looked for (vessels, outlines), or what is left of it.
     last = head is not None and head.channels > 2 and label == head.channels - 1
     if label < 0 or not last or _lost(labels, declared, head):

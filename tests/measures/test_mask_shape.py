@@ -74,10 +74,24 @@ def test_void_is_a_ring_and_a_class_is_not(mask: Array, dtype: type) -> None:
     facts = ShapeFacts("m", 0, 0, 0, shape.core, shape.borders, shape.touches)
     values, counts = np.unique(mask, return_counts=True)
     histogram = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    assert facts.ring(histogram, 0.35, 0.9) == 255
+    assert facts.ring(histogram, 0.35, 0.9, 0.25) == 255
     without = mask_shape(np.where(mask == 255, 0, mask))
     facts = ShapeFacts("m", 0, 0, 0, without.core, without.borders, without.touches)
-    assert facts.ring(histogram, 0.35, 0.9) is None
+    assert facts.ring(histogram, 0.35, 0.9, 0.25) is None
+
+
+def test_thin_objects_are_no_ring() -> None:
+    tiny = np.zeros((40, 40), np.uint8)
+    tiny[10:12, 10:13] = 1  # six pixels
+    road = np.zeros((40, 40), np.uint8)
+    road[20:23] = 1
+    beside = road.copy()
+    beside[30:33, 5:8] = 2
+    for ids in (tiny, road, beside):
+        shape = mask_shape(ids)
+        facts = ShapeFacts("m", 0, 0, 0, shape.core, shape.borders, shape.touches)
+        histogram = dict(enumerate(np.bincount(ids.ravel()).tolist()))
+        assert facts.ring(histogram, 0.35, 0.9, 0.25) is None
 
 
 def test_an_empty_mask_has_nothing() -> None:

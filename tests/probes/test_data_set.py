@@ -337,7 +337,8 @@ def disturbed(ramps: int, speckles: int, values: int = 20, count: int = 5) -> Sc
     sick = tuple(
         shape(f"p{i}", ramps=ramps, speckles=speckles, speckle_values=values) for i in range(count)
     )
-    return scan(shapes=sick + scan().shapes[count:])
+    many = tuple(mask(f"p{i}", histogram={0: 9000, 1: 50, 2: 50, 3: 900}) for i in range(count))
+    return scan(shapes=sick + scan().shapes[count:], masks=many + scan().masks[count:])
 
 
 @pytest.mark.parametrize(
@@ -355,6 +356,11 @@ def test_smooth_or_lossy(ramps: int, speckles: int, values: int, code: str) -> N
     facts = disturbed(ramps, speckles, values)
     fired = [p.code for p in (InterpolatedLabels(), LossyMasks()) if outcome(p, facts).findings]
     assert fired == ([code] if code else [])
+
+
+def test_an_outline_of_one_pixel_between_two_classes_is_drawn() -> None:
+    facts = replace(disturbed(4000, 300, 2), masks=scan().masks)  # three values each
+    assert [outcome(p, facts).status for p in (InterpolatedLabels(), LossyMasks())] == ["clear"] * 2
 
 
 def test_jpeg_masks_are_named_whatever_their_sample() -> None:

@@ -306,6 +306,15 @@ class TestLuminances:
     def test_without_a_number_of_classes(self) -> None:
         assert ask("LBL005", scan=scan([0, 38, 147, 220])).status == "fired"
 
+    @pytest.mark.parametrize("ids", [[0, 192], [0, 147]])
+    def test_background_and_one_class(self, ids: list[int]) -> None:
+        assert ask("LBL005", scan=scan(ids), head=head(2)).status == "fired"
+        assert ask("LBL007", scan=scan(ids), head=head(2)).status == "clear"
+
+    @pytest.mark.parametrize("ids", [[0, 128], [0, 255], [0, 127], [0, 99]])
+    def test_two_values_that_may_be_a_scale(self, ids: list[int]) -> None:
+        assert ask("LBL005", scan=scan(ids), head=head(2)).status == "clear"
+
     @pytest.mark.parametrize(
         "ids",
         [
