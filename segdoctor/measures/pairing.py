@@ -12,6 +12,7 @@ from segdoctor.core.data_facts import AlignmentFacts, PairFit
 from segdoctor.measures.alignment import Fits, fits
 from segdoctor.measures.edges import GRID, Float, image_edges, mask_edges
 
+_ALIKE = 0.7  # cosine of two masks' outlines (different VOC masks: at most 0.63)
 _FLAT = 2.0  # grey levels of deviation below which an image says nothing
 
 
@@ -67,7 +68,7 @@ def judged(
         return None
     moved = found.displacement
     return AlignmentFacts(
-        pairs=_pair_fits(pairs, found),
+        pairs=_pair_fits(pairs, found, _alike(outlines)),
         total=total,
         mean=float(found.own.mean()),
         chance=found.chance,
@@ -79,9 +80,20 @@ def judged(
     )
 
 
-def _pair_fits(pairs: Sequence[SmallPair], found: Fits) -> tuple[PairFit, ...]:
-    others = found.z.copy()
-    np.fill_diagonal(others, -np.inf)
+def _alike(outlines: Sequence[Float]) -> NDArray[np.bool_]:
+    """Which masks have nearly the same outline, each with itself too: frames of a film."""
+    strength = np.stack([outline[0].reshape(-1) for outline in outlines])
+    strength /= np.linalg.norm(strength, axis=1, keepdims=True)
+    alike: NDArray[np.bool_] = strength @ strength.T >= _ALIKE
+    np.fill_diagonal(alike, True)
+    return alike
+
+
+def _pair_fits(
+    pairs: Sequence[SmallPair], found: Fits, alike: NDArray[np.bool_]
+) -> tuple[PairFit, ...]:
+    # A mask that is alike is no other partner: it fits as well by its nature.
+    others = np.where(alike, found.z.min() - 1, found.z)
     best_mask, best_image = others.argmax(axis=1), others.argmax(axis=0)
     turns = list(found.turned)
     by_turn = np.stack([found.turned[how] for how in turns])
