@@ -124,7 +124,7 @@ def test_what_could_not_be_looked_at_does_not_pass(project: dict[str, Any]) -> N
     batch = (np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 8, 8), np.int32))
     with pytest.raises(AssertionError, match="no batch normalisation was observed"):
         assert_batch_norm_frozen(model, batch)
-    with pytest.raises(AssertionError, match=r"could not be examined: .*no compile settings"):
+    with pytest.raises(AssertionError, match="could not be examined: the model is not compiled"):
         assert_loss_matches_output(model, batch)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
     with pytest.raises(AssertionError, match="could not be examined: the batch holds no void"):

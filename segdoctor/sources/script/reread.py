@@ -29,13 +29,13 @@ def later_fit(caller: FrameType | None, model: Any) -> LaterFit | None:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return None
-    events = sorted(_events(_scope(tree, frame.f_lineno)), key=lambda event: event[:2])
+    events = sorted(_events(_scope(tree, frame.f_lineno)), key=lambda event: (event[0], event[4]))
     receiver = next((e[3] for e in events if e[2] == "fit" and _on(e, frame.f_lineno)), None)
     if receiver is None:
         return None
     changed = 0
     for event in events:
-        _, line, kind, detail = event
+        _, line, kind, detail, _ = event
         if event[1] <= frame.f_lineno:
             continue
         if kind == "compile" or (kind == "call" and detail == receiver):
@@ -62,8 +62,8 @@ def _scope(tree: ast.Module, line: int) -> list[ast.stmt]:
     return list(best.body)
 
 
-def _events(body: list[ast.stmt]) -> Iterator[tuple[int, int, str, Any]]:
-    """``(first line, last line, kind, detail)`` of what matters here, nested functions left out."""
+def _events(body: list[ast.stmt]) -> Iterator[tuple[int, int, str, Any, int]]:
+    """``(first line, last line, kind, detail, column)`` of what matters here, nested functions left out."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         node = waiting.pop()
@@ -71,23 +71,24 @@ def _events(body: list[ast.stmt]) -> Iterator[tuple[int, int, str, Any]]:
             continue
         waiting += ast.iter_child_nodes(node)
         first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0) or 0
+        column = getattr(node, "col_offset", 0)
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Attribute) and target.attr == "trainable":
                     value = node.value.value if isinstance(node.value, ast.Constant) else None
-                    yield first, last, "flag", value
+                    yield first, last, "flag", value, column
         if not isinstance(node, ast.Call):
             continue
         arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-        yield from ((first, last, "call", ast.unparse(a)) for a in arguments if _named(a))
+        yield from ((first, last, "call", ast.unparse(a), column) for a in arguments if _named(a))
         if isinstance(node.func, ast.Attribute):
             receiver, name = ast.unparse(node.func.value), node.func.attr
             if name in _FITS:
-                yield first, last, "fit", receiver
+                yield first, last, "fit", receiver, column
             elif name == "compile":
-                yield first, last, "compile", receiver
+                yield first, last, "compile", receiver, column
             elif name not in _HARMLESS:
-                yield first, last, "call", receiver
+                yield first, last, "call", receiver, column
 
 
 def _named(node: ast.AST) -> bool:
