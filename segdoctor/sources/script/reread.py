@@ -63,7 +63,7 @@ def _scope(tree: ast.Module, line: int) -> list[ast.stmt]:
 
 
 def _events(body: list[ast.stmt]) -> Iterator[tuple[int, int, str, Any, int]]:
-    """``(first line, last line, kind, detail, column)`` of what matters here, nested functions left out."""
+    """``(first line, last line, kind, detail, column)`` of what matters; no nested function."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         node = waiting.pop()
