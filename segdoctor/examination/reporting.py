@@ -185,21 +185,22 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pictures(done: Examination) -> tuple[Picture, ...]:
     """Examples with their labels and what each run predicts at the end of its trial."""
-    if done.exam is None or done.fed is None or done.proof is None:
+    if done.exam is None or done.proof is None:
         return ()
-    batch = done.fed.batch
-    raw = done.fed.redraw("none").x if done.fed.redraw else batch.x
+    names, images = done.proof.examples
+    ids = done.exam.ids
     pictures = []
-    for index in range(min(len(done.exam.ids), _PICTURES)):
+    for index in range(min(len(ids), _PICTURES)):
         pictures.append(
             Picture(
-                name=batch.names[index] if index < len(batch.names) else f"example {index}",
-                image=_as_image(np.asarray(raw)[index]),
-                label=done.exam.ids[index],
+                name=names[index] if index < len(names) else f"example {index}",
+                image=_as_image(images[index]),
+                label=ids[index],
                 predictions={
                     name: prediction[index]
                     for name, prediction in done.proof.predictions.items()
-                    if name == AS_IT_IS or name.startswith("with the fix")
+                    if (name == AS_IT_IS or name.startswith("with the fix"))
+                    and np.shape(prediction) == np.shape(ids)  # of before the batch was halved
                 },
             )
         )

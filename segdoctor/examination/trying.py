@@ -72,12 +72,15 @@ def try_run(
     findings = again.independent(findings)
     if isinstance(trace.get("gradients"), Missing):
         findings = again.uncovered(findings)
-    bench = Bench(again.clinic, exam, clock, request.trial.steps, request.say)
-    proof = prove(bench, findings, again.errors)
+    bench = Bench(
+        *(again.clinic, exam, clock, request.trial.steps, request.say),
+        sized=request.trial.batch is not None or request.trial.crop is not None,
+    )
+    proof = prove(bench, findings, again.errors, seconds)
     told = [
         f.with_verdict(proof.verdicts[f.code]) if f.code in proof.verdicts else f for f in findings
     ]
-    return proof, exam, tuple(told)
+    return proof, bench.exam, tuple(told)
 
 
 def _taken_by(trace: Trace) -> str:

@@ -17,10 +17,13 @@ from segdoctor.trial.clinic import Clinic
 from segdoctor.trial.clock import Clock
 from segdoctor.trial.overfit import Exam, Length, Say, TooLargeError, not_run, overfit
 from segdoctor.trial.parts import scores_of
+from segdoctor.trial.plan import Pace, planned
 from segdoctor.trial.traced import TracedNet
 
 STEPS = 60
 LONGEST = 4  # times the planned steps, for a run that is slow
+CERTAIN = 0.7  # of an expected time: so much it will take at least
+OVER = 0.1  # of the budget: so far beyond it a run may end
 
 _MOVES_LABELS = ("labels.decode", "labels.scale", "labels.shift", "labels.restore")
 
@@ -38,7 +41,8 @@ class Bench:
     clock: Clock
     steps: int | None
     say: Say
-    eager: bool = False
+    sized: bool = False
+    pace: Pace | None = None
     trials: list[TrialRun] = field(default_factory=list)
     predictions: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -52,6 +56,15 @@ class Bench:
     @property
     def planned(self) -> int:
         return self.steps or STEPS
+
+    def plan(self, recorded: float, runs: int) -> None:
+        """Size the batch for ``runs`` runs within the budget; ``recorded`` is what one recording
+        of the run took. What the user sized is left as it is."""
+        if self.steps is None and not self.sized:
+            self.pace, notes = planned(self.clinic, budget=self.left, recorded=recorded, runs=runs)
+            if notes:
+                self.notes += notes
+                self.cut()
 
     def treat(self, patch: Mapping[str, Any]) -> Run:
         return self.clinic.treat(patch)
@@ -72,10 +85,19 @@ class Bench:
     ) -> TrialRun:
         """Train once; where the memory does not hold a step, with half of the examples."""
         run = self.treat(patch)
+        if why := self._no_room(run):
+            self.trials.append(replace(not_run(self.exam, "cannot tell", why), name=name))
+            return self.trials[-1]
         steps = steps or self.planned
         if most is None:
             most = steps if self.steps else LONGEST * steps
-        length = Length(steps, self.left if seconds is None else seconds, most)
+        length = Length(
+            steps,
+            self.left if seconds is None else seconds,
+            most,
+            later=self.pace.later if self.pace else None,
+            scoring=self.pace.scoring if self.pace else None,
+        )
         while True:
             try:
                 result, prediction = overfit(
@@ -103,11 +125,24 @@ class Bench:
             self.predictions[name] = prediction
         return result
 
+    def _no_room(self, run: Run) -> str:
+        """Why a run is not begun: its first steps and scores would go far beyond the budget."""
+        if self.pace is None:
+            return ""
+        traced = (id(run.model), run.flavour) in self._nets
+        need = 2 * self.pace.later + self.pace.scoring if traced else self.pace.seconds(2)
+        if CERTAIN * need <= self.left + OVER * self.clock.budget:
+            return ""
+        return (
+            f"not begun: two steps and their scores take about {need:.0f} s, and {self.left:.0f} s"
+            f" of the budget of {self.clock.budget:.0f} s are left"
+        )
+
     def _net(self, run: Run) -> TracedNet:
         # The run is kept beside its net: an id is good only while the model lives.
         key = (id(run.model), run.flavour)
         if key not in self._nets:
-            self._nets[key] = (run, TracedNet(run, eager=self.eager))
+            self._nets[key] = (run, TracedNet(run, eager=bool(self.pace and self.pace.eager)))
         return self._nets[key][1]
 
     def _halve(self, name: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from segdoctor.core.run import Run
 from segdoctor.measures.labels import label_facts
 from segdoctor.trial import cutting
@@ -27,6 +29,13 @@ class Clinic:
         return self._tools.ids
 
     @property
+    def examples(self) -> tuple[tuple[str, ...], Any]:
+        """Names and images of the batch, as they are on disk where that is known."""
+        batch, redraw = self.run.batch, self._tools.redraw
+        assert batch is not None
+        return batch.names, np.asarray(redraw("none").x if redraw else batch.x)
+
+    @property
     def interface(self) -> Interface | None:
         return self._tools.interface
 
@@ -37,7 +46,7 @@ class Clinic:
             self._treated[key] = treated(self.run, patch, self._tools) if patch else self.run
         return self._treated[key]
 
-    def halve(self) -> str:
+    def halve(self, fewest: int = 1, smallest: int = cutting.SMALLEST) -> str:
         """Make the batch smaller for all that is treated from now on; says what was done.
 
         Raises
@@ -45,12 +54,8 @@ class Clinic:
         NotExaminedError
             If it cannot be made smaller.
         """
-        run, ids, words = cutting.halved(self.run, self.ids)
-        self.replace_batch(run, ids)
-        return words
-
-    def replace_batch(self, run: Run, ids: Any) -> None:
-        """Go on with ``run``, the same on a smaller batch with these true ids."""
+        cut = cutting.halved(self.run, self.ids, fewest, smallest)
+        run, ids = cut.run, cut.ids
         self.run = run
         interface = self.interface
         if interface is not None and run.batch is not None:
@@ -61,5 +66,12 @@ class Clinic:
                 shape = (len(ids), *ids.shape[1:3], shape[3])
             head = replace(interface.head, shape=shape)
             interface = replace(interface, ids=ids, labels=labels, head=head)
-        self._tools = replace(self._tools, ids=ids, interface=interface)
+        redraw = self._tools.redraw
+        self._tools = replace(
+            self._tools,
+            ids=ids,
+            interface=interface,
+            redraw=redraw and (lambda name: cut.again(redraw(name))),
+        )
         self._treated.clear()
+        return cut.words

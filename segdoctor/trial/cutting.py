@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,29 @@ from segdoctor.recorder.smaller import smaller
 SMALLEST = 64  # px: below that the deep maps of most nets are a single pixel
 
 
-def with_fewer(run: Run, ids: Any, count: int) -> tuple[Run, Any]:
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What became of a run: the smaller run, its ids, the same cut for another batch of these
+    examples, and what was done in words."""
+
+    run: Run
+    ids: Any
+    again: Callable[[Batch], Batch]
+    words: str
+
+
+def with_fewer(run: Run, ids: Any, count: int) -> Cut:
     """The run and its ids with the first ``count`` examples."""
     assert run.batch is not None
-    batch = run.batch
-    weight = batch.sample_weight
-    cut = replace(
-        batch,
-        x=np.asarray(batch.x)[:count],
-        y=np.asarray(batch.y)[:count],
-        sample_weight=None if weight is None else np.asarray(weight)[:count],
-        ids=None if batch.ids is None else np.asarray(batch.ids)[:count],
-        names=batch.names[:count],
-    )
-    return replace(run, batch=cut), np.asarray(ids)[:count]
+
+    def fewer(batch: Batch) -> Batch:
+        return _each(batch, lambda array: np.asarray(array)[:count], batch.names[:count])
+
+    words = f"{count} of {len(run.batch.x)} examples"
+    return Cut(replace(run, batch=fewer(run.batch)), np.asarray(ids)[:count], fewer, words)
 
 
-def with_crop(run: Run, ids: Any, side: int) -> tuple[Run, Any]:
+def with_crop(run: Run, ids: Any, side: int) -> Cut:
     """The run and its ids on a crop of about ``side`` × ``side`` px, where most classes are.
 
     Raises
@@ -47,18 +54,24 @@ def with_crop(run: Run, ids: Any, side: int) -> tuple[Run, Any]:
     rows, columns = _richest(np.asarray(ids), min(height, x.shape[1]), min(width, x.shape[2]))
 
     def crop(array: Any) -> Any:
-        whole = array is None or np.asarray(array).shape[:3] != x.shape[:3]
+        whole = np.asarray(array).shape[1:3] != x.shape[1:3]
         return array if whole else np.asarray(array)[:, rows, columns]
 
-    batch: Batch = run.batch
-    cut = replace(
-        batch,
-        x=crop(x),
-        y=crop(y),
-        ids=crop(batch.ids),
-        sample_weight=crop(batch.sample_weight),
-    )
-    return replace(run, model=model, batch=cut), crop(ids)
+    def cropped(batch: Batch) -> Batch:
+        return _each(batch, crop, batch.names)
+
+    words = f"{side} instead of {max(x.shape[1:3])} px"
+    return Cut(replace(run, model=model, batch=cropped(run.batch)), crop(ids), cropped, words)
+
+
+def _each(batch: Batch, change: Callable[[Any], Any], names: tuple[str, ...]) -> Batch:
+    """``batch`` with ``change`` made to each of its arrays."""
+    held = {
+        name: change(array)
+        for name in ("x", "y", "ids", "sample_weight")
+        if (array := getattr(batch, name)) is not None
+    }
+    return replace(batch, **held, names=names)
 
 
 def _richest(ids: Any, height: int, width: int) -> tuple[slice, slice]:
@@ -73,8 +86,9 @@ def _richest(ids: Any, height: int, width: int) -> tuple[slice, slice]:
     return found
 
 
-def halved(run: Run, ids: Any) -> tuple[Run, Any, str]:
-    """With half of the examples, or the single one at half of its size; and what was done.
+def halved(run: Run, ids: Any, fewest: int = 1, smallest: int = SMALLEST) -> Cut:
+    """With half of the examples, but at least ``fewest``; then at half of its size, but at least
+    ``smallest`` px.
 
     Raises
     ------
@@ -83,8 +97,8 @@ def halved(run: Run, ids: Any) -> tuple[Run, Any, str]:
     """
     assert run.batch is not None
     count, side = len(run.batch.x), max(run.batch.x.shape[1:3]) // 2
-    if count > 1:
-        return (*with_fewer(run, ids, count // 2), f"{count // 2} of {count} examples")
-    if side < SMALLEST:
-        raise NotExaminedError(f"one example of {2 * side} px cannot be made smaller")
-    return (*with_crop(run, ids, side), f"one example at {side} instead of {2 * side} px")
+    if count > fewest:
+        return with_fewer(run, ids, max(count // 2, fewest))
+    if side < smallest:
+        raise NotExaminedError(f"a batch of {count} at {2 * side} px cannot be made smaller")
+    return with_crop(run, ids, side)

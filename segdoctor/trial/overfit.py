@@ -24,6 +24,8 @@ from segdoctor.recorder.updates import twin_of
 from segdoctor.trial.judge import SLOW, learnt, verdict_of
 from segdoctor.trial.traced import TracedNet
 
+_TRACED = 2  # steps: the first traces the network, the second the optimizer
+
 Say = Callable[[str, int | None, int | None], None]
 
 
@@ -60,11 +62,15 @@ class Exam:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long a run trains: ``steps``, and up to ``most`` while it is slow, in ``seconds``."""
+    """How long a run trains: ``steps``, and up to ``most`` while it is slow, in ``seconds``.
+    ``later`` and ``scoring`` are the seconds that a step after the first and the scores at the end
+    are expected to take, where that is known."""
 
     steps: int
     seconds: float
     most: int | None = None
+    later: float | None = None
+    scoring: float | None = None
 
 
 def overfit(
@@ -124,7 +130,7 @@ class _Course:
         assert run.batch is not None
         self._run, self._exam, self._net, self._length = run, exam, net, length
         self._batch: Batch = run.batch
-        self._start, self._scoring = start, 0.0
+        self._start, self._traced = start, 0.0
         self._loss = LossAsInFit(run.loss, run.model)
         self._update = _Update(twin_of(run.optimizer), net.rest.trainable_variables)
         self.ceiling = exam.ceiling
@@ -167,9 +173,8 @@ class _Course:
         if not np.isfinite(self.losses[-1]) or self._settled():
             return True
         done = len(self.losses)
-        if done == 1:
-            # Scoring afterwards takes up to three eager passes, about half of what tracing took.
-            self._scoring = 0.5 * (time.monotonic() - self._start)
+        if done <= _TRACED:
+            self._traced = time.monotonic() - self._start
         return done >= self._most() or self._time_is_up()
 
     def _settled(self) -> bool:
@@ -178,9 +183,16 @@ class _Course:
         return len(last) == 3 and all(learnt(score, 1.05 * self.ceiling) for score in last)
 
     def _time_is_up(self) -> bool:
-        """Whether the next step would break the budget; the first one, traced, tells nothing."""
-        used = time.monotonic() - self._start
-        return used + used / len(self.losses) > self._length.seconds - self._scoring
+        """Whether the next step, and the scores after it, would break the budget."""
+        used, done = time.monotonic() - self._start, len(self.losses)
+        later, scoring = self._length.later, self._length.scoring
+        if done > _TRACED:
+            later = (used - self._traced) / (done - _TRACED)
+        elif later is None:
+            later = used / done
+        if scoring is None:  # up to three eager passes: about half of what tracing took
+            scoring = 0.5 * self._traced / min(done, _TRACED)
+        return used + later + scoring > self._length.seconds
 
     def _verdict(self, miou: float, inferred: float | None = None) -> str:
         known = miou if inferred is None else inferred

@@ -41,6 +41,11 @@ class Proof:
         return self.bench.predictions
 
     @property
+    def examples(self) -> tuple[tuple[str, ...], Any]:
+        """Names and images of the examples that the trials trained on in the end."""
+        return self.bench.clinic.examples
+
+    @property
     def notes(self) -> tuple[str, ...]:
         return tuple(self.bench.notes)
 
@@ -49,6 +54,7 @@ def prove(
     bench: Bench,
     findings: Sequence[Finding],
     remeasure: Callable[[Mapping[str, Any]], frozenset[str] | None],
+    recorded: float,
 ) -> Proof:
     """Try the run as it is, the fixes of its error findings, and where those do not settle it,
     the exchange of its parts. Ctrl-C ends it and keeps what was found.
@@ -57,10 +63,11 @@ def prove(
     ----------
     findings : in the order in which they are told; those that another one explains are left out.
     remeasure : the error codes that the probes still find under a patch; None without the time.
+    recorded : seconds that one recording of the run took.
     """
     proof = Proof(bench)
     try:
-        _prove(proof, findings, remeasure)
+        _prove(proof, findings, remeasure, recorded)
     except KeyboardInterrupt:
         proof.interrupted = True
         proof.settled = False
@@ -71,9 +78,11 @@ def _prove(
     proof: Proof,
     findings: Sequence[Finding],
     remeasure: Callable[[Mapping[str, Any]], frozenset[str] | None],
+    recorded: float,
 ) -> None:
     bench = proof.bench
     candidates, proof.verdicts = _candidates(findings, bench)
+    bench.plan(recorded, runs=2 if candidates else 1)
     share = 0.45 if candidates else 0.6
     most = bench.planned if candidates else None
     as_is = bench.train(AS_IT_IS, {}, seconds=share * bench.left, most=most)
@@ -175,7 +184,7 @@ def _smallest(
             return None
         name = "with the fix of " + " + ".join(finding.code for finding in subset)
         result = bench.train(name, _merged(subset), steps=steps, most=steps)
-        return result.verdict in LEARNS
+        return None if result.verdict == "cannot tell" else result.verdict in LEARNS
 
     subset, settled = ddmin(tuple(candidates), passes)
     return tuple(finding.code for finding in subset), settled
