@@ -1,0 +1,117 @@
+"""The size of a trial: from what a step takes and what the budget holds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from segdoctor.core.probe import NotExaminedError
+from segdoctor.core.run import Batch, Run
+from segdoctor.trial import plan
+from segdoctor.trial.bench import Bench
+from segdoctor.trial.clock import Clock
+from segdoctor.trial.overfit import Exam
+
+
+class FakeClinic:
+    """A batch that can be halved as the real one is; nothing is trained."""
+
+    def __init__(self, count: int, side: int, fixed: bool = False) -> None:
+        self.fixed = fixed
+        self._set(count, side)
+
+    def _set(self, count: int, side: int) -> None:
+        x = np.zeros((count, side, side, 3), np.uint8)
+        self.run = Run(SimpleNamespace(), Batch(x=x, y=x[..., 0]))
+        self.ids = x[..., 0]
+
+    def halve(self, fewest: int, smallest: int) -> str:
+        count, side = self.run.batch.x.shape[:2]
+        if count > fewest:
+            self._set(max(count // 2, fewest), side)
+        elif side // 2 < smallest or self.fixed:
+            raise NotExaminedError("as small as it gets")
+        else:
+            self._set(count, side // 2)
+        return "smaller"
+
+
+def size(clinic: FakeClinic) -> tuple[int, int]:
+    return clinic.run.batch.x.shape[:2]
+
+
+@pytest.fixture
+def forward(monkeypatch: pytest.MonkeyPatch):
+    def takes(seconds: float | None) -> None:
+        monkeypatch.setattr(plan, "_forward", lambda run: seconds)
+
+    return takes
+
+
+def test_where_there_is_room_nothing_is_measured_or_made_smaller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plan, "_forward", lambda run: pytest.fail("measured"))
+    clinic = FakeClinic(4, 128)
+    assert plan.planned(clinic, budget=60, recorded=2.0, runs=2) == (None, ())
+    assert size(clinic) == (4, 128)
+
+
+def test_fewer_examples_first_then_a_crop(forward) -> None:
+    forward(1.0)  # a step of 3 s: 2 × 15 steps would take over a minute
+    clinic = FakeClinic(4, 512)
+    pace, notes = plan.planned(clinic, budget=60, recorded=12.0, runs=2)
+    assert size(clinic) == (2, 512)
+    assert pace.step == pytest.approx(1.5)
+    assert notes == (
+        "trial on 2 examples of 512 px: a step of 4 of 512 px takes about 3.0 s, too long for "
+        "2 × 15 steps in 60 s",
+    )
+    forward(4.0)
+    clinic = FakeClinic(8, 512)
+    pace, _ = plan.planned(clinic, budget=60, recorded=60.0, runs=2)
+    assert size(clinic) == (2, 256)
+    assert 2 * pace.seconds(plan.ENOUGH) <= 60
+
+
+def test_what_cannot_be_made_smaller_is_tried_without_a_graph(forward) -> None:
+    forward(1.0)
+    clinic = FakeClinic(2, 128, fixed=True)
+    pace, notes = plan.planned(clinic, budget=20, recorded=60.0, runs=1)
+    assert size(clinic) == (2, 128)
+    assert pace.eager
+    assert notes == ("trial without a graph, of which tracing takes about 48 s",)
+    pace, _ = plan.planned(clinic, budget=20, recorded=12.0, runs=1)
+    assert not pace.eager
+
+
+def test_a_model_that_raises_is_not_planned_for(forward) -> None:
+    forward(None)
+    clinic = FakeClinic(4, 512)
+    assert plan.planned(clinic, budget=1, recorded=60.0, runs=2) == (None, ())
+    assert size(clinic) == (4, 512)
+
+
+def test_a_run_that_would_go_far_beyond_the_budget_is_not_begun() -> None:
+    ids = np.zeros((2, 8, 8), int)
+    exam = Exam(ids=ids, void=None, kind="logits", class_axis=-1, grid=(8, 8))
+    bench = Bench(FakeClinic(2, 8), exam, Clock(10), None, lambda *told: None)
+    bench.treat = lambda patch: bench.clinic.run  # type: ignore[method-assign]
+    bench.pace = plan.Pace(step=8.0, trace=20.0)
+    trial = bench.train("as it is", {})
+    assert (trial.steps, trial.verdict) == (0, "cannot tell")
+    assert "not begun: two steps and their scores take about 42 s, and 10 s of" in trial.note
+
+
+def test_what_the_user_sized_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from segdoctor.trial import bench as room
+
+    monkeypatch.setattr(room, "planned", lambda *given, **named: pytest.fail("planned"))
+    ids = np.zeros((2, 8, 8), int)
+    exam = Exam(ids=ids, void=None, kind="logits", class_axis=-1, grid=(8, 8))
+    for steps, sized in ((5, False), (None, True)):
+        bench = Bench(FakeClinic(2, 8), exam, Clock(1), steps, lambda *told: None, sized=sized)
+        bench.plan(recorded=100.0, runs=2)
+        assert bench.pace is None
