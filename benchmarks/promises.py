@@ -35,10 +35,10 @@ def rows(folder: Path, data: Path | None, short: bool) -> Iterator[Row]:
         lambda: runs.ends(folder),
         lambda: runs.killed_while_writing(folder, 5 if short else 50),
         lambda: runs.full_disk(folder),
-        lambda: runs.interrupted(folder, 1 if short else 20),
     ]
     if not short:
         steps += [
+            lambda: runs.interrupted(folder, 20),
             lambda: shown.same_twice(folder),
             lambda: shown.nothing_elsewhere(folder),
             lambda: faults.no_memory(folder),
