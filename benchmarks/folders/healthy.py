@@ -295,7 +295,10 @@ def rough_polygons(room: Room) -> None:
     def rough(e: object) -> Array:
         small = e.thing[6::12, 6::12]  # type: ignore[attr-defined]
         shape = e.thing.shape  # type: ignore[attr-defined]
-        return np.repeat(np.repeat(small, 12, 0), 12, 1)[: shape[0], : shape[1]]
+        grown = np.repeat(np.repeat(small, 12, 0), 12, 1)
+        rest = [(0, max(0, side - have)) for side, have in zip(shape, grown.shape, strict=True)]
+        whole: Array = np.pad(grown, rest, mode="edge")[: shape[0], : shape[1]]
+        return whole
 
     room.folders(rough, some=60)
 

@@ -12,7 +12,7 @@ from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.label_values import AS_FED
 
 _JPEG = "JPEG"
-_SPECKLE_VALUES = 5  # different values that speckles of a lossy code have at least
+_SPECKLE_VALUES = 8  # different values that speckles of a lossy code have at least
 NO_PLANE = "the labels as fed do not lie in a plane"
 _NO_SHAPES = "no mask of the sample could be decoded"
 

@@ -55,6 +55,17 @@ def test_camvid_of_segnet(tmp_path: Path) -> None:
     assert (complete(facts), len(facts.trained_on), facts.problems) == (4, 2, ())
 
 
+def test_a_list_of_pairs_in_a_folder_of_no_known_layout(tmp_path: Path) -> None:
+    for i in range(3):
+        image(tmp_path / "rgb" / f"{i}.png")
+        mask(tmp_path / "seg" / f"m{i}.png")
+    (tmp_path / "readme.txt").write_text("two words\n")
+    rows = "".join(f"rgb/{i}.png,seg/m{i}.png\n" for i in range(3))
+    (tmp_path / "pairs.csv").write_text("image,mask\n" + rows)
+    facts = scan_folder(tmp_path)
+    assert (facts.layout, complete(facts), facts.problems) == ("pairs listed in pairs.csv", 3, ())
+
+
 def test_ade20k(tmp_path: Path) -> None:
     root = tmp_path / "ADEChallengeData2016"
     for split in ("training", "validation"):

@@ -10,6 +10,8 @@ from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.known_layouts import known_layout
+from segdoctor.sources.voc.lists import ListUnreadableError, read_text
+from segdoctor.sources.voc.pairs_list import read_pairs
 from segdoctor.sources.voc.parts import Layout, Part, subfolders
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
@@ -92,6 +94,9 @@ def find_layout(
         if found:
             break
     if not found:
+        listed = _list_in(start) if masks is None else None
+        if listed is not None:
+            return Layout("pairs", start, (), pairs=listed)
         raise DataFolderError(_nothing_found(start, masks))
     chosen = found[-1]  # VOC2012 after VOC2007
     if len(found) == 1:
@@ -99,6 +104,26 @@ def find_layout(
     others = ", ".join(clean(layout.root) for layout in found[:-1])
     note = f"also found and left out: {others}; give one of them as the folder to read it"
     return replace(chosen, notes=(*chosen.notes, note))
+
+
+def _list_in(root: str) -> str | None:
+    """The one list in the folder whose lines name pairs that are there, None where it is none or
+    several."""
+    found = []
+    for name, is_folder in storage.entries(root):
+        path = os.path.join(root, name)
+        if is_folder or not name.lower().endswith((".csv", ".tsv", ".txt")):
+            continue
+        try:
+            if "://" in read_text(path):  # nothing is fetched that no one asked for
+                continue
+            pairs = read_pairs(path, root)[0]
+        except ListUnreadableError:
+            continue
+        inside = os.path.join(root, "")
+        if any(str(p.image).startswith(inside) and str(p.mask).startswith(inside) for p in pairs):
+            found.append(path)
+    return found[0] if len(found) == 1 else None
 
 
 def _listed(root: str, pairs: str) -> Layout:
