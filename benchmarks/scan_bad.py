@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def main() -> None:
         start = time.perf_counter()
         done = subprocess.run([*command, "--deep", "--format", "json"], capture_output=True)
         took = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         read = json.loads(done.stdout)
     data = read["measured"]["data"]
     told = {Path(problem["path"]).stem for problem in data["problems"]}
@@ -42,7 +44,8 @@ def main() -> None:
         f"{len(files)} bad files and {sound} sound pairs: exit {done.returncode}, "
         f"{len(told & set(names))} bad files named as broken or of another size than their mask, "
         f"{data['decoded']} images decoded, {len(told - set(names))} sound ones named, "
-        f"traceback: {b'Traceback' in done.stderr}, {took:.1f} s"
+        f"traceback: {b'Traceback' in done.stderr}, {took:.1f} s, {peak:.0f} MB "
+        "[60 s, 1,000 MB]"
     )
 
 
