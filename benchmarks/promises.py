@@ -28,12 +28,12 @@ def rows(folder: Path, data: Path | None, short: bool) -> Iterator[Row]:
     steps: list[Callable[[], Iterator[Row]]] = [
         lambda: files.hostile_models(folder),
         lambda: files.bombs(folder),
-        lambda: files.mutants(folder, 3 if short else 300, 20 if short else 3000),
+        lambda: files.mutants(folder, 1 if short else 300, 10 if short else 3000),
         lambda: shown.names(folder),
         lambda: shown.exits(folder),
         lambda: runs.sandbox(folder),
         lambda: runs.ends(folder),
-        lambda: runs.killed_while_writing(folder, 5 if short else 50),
+        lambda: runs.killed_while_writing(folder, 2 if short else 50),
         lambda: runs.full_disk(folder),
     ]
     if not short:
