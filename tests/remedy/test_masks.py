@@ -48,7 +48,9 @@ def folder_of(path: Path, change: Callable[[Any], Any]) -> tuple[Path, dict[str,
     return folder, truth
 
 
-@pytest.mark.parametrize(("change", "patch"), CASES, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(
+    ("change", "patch"), CASES, ids=lambda v: str(v) if isinstance(v, dict) else "masks"
+)
 def test_the_ids_are_those_that_were_drawn(
     tmp_path: Path, change: Callable[[Any], Any], patch: dict[str, Any]
 ) -> None:
