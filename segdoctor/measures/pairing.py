@@ -68,7 +68,7 @@ def judged(
         return None
     moved = found.displacement
     return AlignmentFacts(
-        pairs=_pair_fits(pairs, found, _alike(outlines)),
+        pairs=_pair_fits(pairs, found, _alike(images, outlines)),
         total=total,
         mean=float(found.own.mean()),
         chance=found.chance,
@@ -80,11 +80,15 @@ def judged(
     )
 
 
-def _alike(outlines: Sequence[Float]) -> NDArray[np.bool_]:
-    """Which masks have nearly the same outline, each with itself too: frames of a film."""
-    strength = np.stack([outline[0].reshape(-1) for outline in outlines])
-    strength /= np.linalg.norm(strength, axis=1, keepdims=True)
-    alike: NDArray[np.bool_] = strength @ strength.T >= _ALIKE
+def _alike(images: Sequence[Float] | Float, outlines: Sequence[Float]) -> NDArray[np.bool_]:
+    """Which pairs have nearly the same outline and nearly the same edges, each with itself too:
+    frames of a film. A copy of another pair's mask beside its own image is not one."""
+    alike = np.ones((len(outlines), len(outlines)), dtype=bool)
+    for kind in (outlines, images):
+        strength = np.stack([edges[0].reshape(-1) for edges in kind])
+        strength -= strength.mean(axis=1, keepdims=True)
+        strength /= np.linalg.norm(strength, axis=1, keepdims=True)
+        alike &= strength @ strength.T >= _ALIKE
     np.fill_diagonal(alike, True)
     return alike
 
