@@ -156,6 +156,6 @@ def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
 
     demo = commands.add_parser("demo", help="write a small data set and sick models, check them")
     demo.add_argument("folder", metavar="DIR", nargs="?", default="reports/demo")
-    demo.add_argument("--budget", type=seconds, default=20.0, metavar="20s")
+    demo.add_argument("--budget", type=seconds, default=40.0, metavar="40s")
     demo.set_defaults(run=command.demo)
     return parser, {"check": check, "run": run, "fix": fix, "scan": scan, "inspect": inspect}

@@ -29,7 +29,7 @@ class Case:
     make: Callable[[Any, Any], Any]
 
 
-def run_demo(folder: str, *, budget_s: float = 20.0) -> int:
+def run_demo(folder: str, *, budget_s: float = 40.0) -> int:
     """Write the data and the models into ``folder``, check each, and name the reports.
 
     Returns

@@ -20,28 +20,29 @@ from segdoctor.trial.clinic import Clinic
 
 _PASSES = 3  # forward passes that a step takes: going back takes two
 ENOUGH = 15  # steps: fewer tell a run that learns from one that does not too rarely
-GRAPH_SAVES = 0.4  # of an eager step, on a CPU, for nets of many layers
-SCORING = 1.5  # eager steps: the three passes that score a trained net
 FEWEST = 2  # examples: batch statistics of a single one are no statistics
 SMALLEST = 96  # px
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds that a run takes: ``step``, eager; ``trace``, before the first step of a graph."""
+    """Seconds that a run takes. ``compute``: of a step, in a graph; ``overhead``: what a step
+    without a graph takes beside it; ``trace``: before the first step in a graph."""
 
-    step: float
+    compute: float
+    overhead: float
     trace: float
     eager: bool = False
 
     @property
     def later(self) -> float:
         """Seconds of a step after the first."""
-        return self.step if self.eager else (1 - GRAPH_SAVES) * self.step
+        return self.compute + (self.overhead if self.eager else 0.0)
 
     @property
     def scoring(self) -> float:
-        return SCORING * self.step
+        """Seconds of the three passes, without a graph, that score a trained net."""
+        return self.compute + self.overhead
 
     def seconds(self, steps: int) -> float:
         """Of a run of so many steps, with its scores."""
@@ -64,12 +65,14 @@ def planned(
         in any case, or nothing can be measured.
     """
     run, count = clinic.run, _examples(clinic.run)
-    at_most = Pace(recorded / 2, recorded)
-    forward = None if runs * at_most.seconds(ENOUGH) <= budget else _forward(run)
-    if forward is None:
+    at_most = Pace(recorded / 2, 0.0, recorded)
+    passes = None if runs * at_most.seconds(ENOUGH) <= budget else _passes(run)
+    if passes is None:
         return None, ()
-    step = min(_PASSES * forward, recorded / 2)
-    first = Pace(step, max(recorded - 4 * step, 0.2 * recorded))
+    one, whole = (_PASSES * seconds for seconds in passes)
+    compute = max(whole - one, 0.0) * count / max(count - 1, 1) if count > 1 else whole
+    step = max(compute, 0.1 * whole)
+    first = Pace(step, whole - step, max(recorded - 4 * whole, 0.2 * recorded))
     pace, words = first, ""
     while runs * pace.seconds(ENOUGH) > budget:
         before = _pixels(clinic.run)
@@ -77,15 +80,15 @@ def planned(
             words = clinic.halve(FEWEST, SMALLEST)
         except NotExaminedError:
             break
-        pace = replace(pace, step=pace.step * _pixels(clinic.run) / before)
-    if runs * pace.seconds(ENOUGH) > budget:
-        eager = replace(pace, eager=True)
-        pace = min(pace, eager, key=lambda kind: kind.seconds(ENOUGH))
+        pace = replace(pace, compute=pace.compute * _pixels(clinic.run) / before)
+    eager = replace(pace, eager=True)
+    if runs * pace.seconds(2) > budget and eager.seconds(ENOUGH) < pace.seconds(ENOUGH):
+        pace = eager
     notes = []
     if words:
         notes.append(
             f"trial on {_examples(clinic.run)} examples of {_side(clinic.run)} px: a step of "
-            f"{count} of {_side(run)} px takes about {first.step:.1f} s, too long for "
+            f"{count} of {_side(run)} px takes about {first.compute:.1f} s, too long for "
             f"{runs} × {ENOUGH} steps in {budget:.0f} s"
         )
     if pace.eager:
@@ -93,20 +96,22 @@ def planned(
     return pace, tuple(notes)
 
 
-def _forward(run: Run) -> float | None:
-    """Seconds of an eager forward pass on the batch; None where the model raises. What runs for
-    the first time takes longer, so one example goes ahead."""
+def _passes(run: Run) -> tuple[float, float] | None:
+    """Seconds of a forward pass without a graph, on one example and on the batch; None where the
+    model raises. What runs for the first time takes longer, so one example goes ahead."""
     assert run.batch is not None
     x = np.asarray(run.batch.x)
     forward = TracedForward(run.model, training=True, eager=True, keeps=False)
+    taken = []
     with preserved(run.model):
-        try:
-            forward(x[:1])
+        for examples in (x[:1], x[:1], x):
             start = time.monotonic()
-            forward(x)
-        except Exception:  # noqa: BLE001 - the user's own layers: then nothing is planned
-            return None
-        return time.monotonic() - start
+            try:
+                forward(examples)
+            except Exception:  # noqa: BLE001 - the user's own layers: the trial itself tells it
+                return None
+            taken.append(time.monotonic() - start)
+    return taken[1], taken[2]
 
 
 def _examples(run: Run) -> int:

@@ -89,7 +89,9 @@ def _prove(
     fixed, fixes = as_is, _merged(candidates)
     if candidates:
         share = 0.9 if len(candidates) == 1 else 0.6
-        fixed = bench.train(WITH_FIXES, fixes, seconds=share * bench.left)
+        # Measuring again with the fixes is kept time for, but not more than half of what is left.
+        most_s = max(bench.left - recorded, 0.5 * bench.left)
+        fixed = bench.train(WITH_FIXES, fixes, seconds=min(share * bench.left, most_s))
         as_is = _longer(bench, as_is, fixed)
         if as_is.verdict not in LEARNS and fixed.verdict in LEARNS:
             proof.decisive, proof.settled = _smallest(candidates, bench, fixed)

@@ -44,8 +44,8 @@ def size(clinic: FakeClinic) -> tuple[int, int]:
 
 @pytest.fixture
 def forward(monkeypatch: pytest.MonkeyPatch):
-    def takes(seconds: float | None) -> None:
-        monkeypatch.setattr(plan, "_forward", lambda run: seconds)
+    def takes(one: float | None, whole: float = 0.0) -> None:
+        monkeypatch.setattr(plan, "_passes", lambda run: None if one is None else (one, whole))
 
     return takes
 
@@ -53,36 +53,43 @@ def forward(monkeypatch: pytest.MonkeyPatch):
 def test_where_there_is_room_nothing_is_measured_or_made_smaller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan, "_forward", lambda run: pytest.fail("measured"))
+    monkeypatch.setattr(plan, "_passes", lambda run: pytest.fail("measured"))
     clinic = FakeClinic(4, 128)
     assert plan.planned(clinic, budget=60, recorded=2.0, runs=2) == (None, ())
     assert size(clinic) == (4, 128)
 
 
 def test_fewer_examples_first_then_a_crop(forward) -> None:
-    forward(1.0)  # a step of 3 s: 2 × 15 steps would take over a minute
+    forward(0.25, 1.0)  # a step of 3 s: 2 × 15 steps would take over a minute
     clinic = FakeClinic(4, 512)
     pace, notes = plan.planned(clinic, budget=60, recorded=12.0, runs=2)
     assert size(clinic) == (2, 512)
-    assert pace.step == pytest.approx(1.5)
+    assert pace.compute == pytest.approx(1.5)
     assert notes == (
         "trial on 2 examples of 512 px: a step of 4 of 512 px takes about 3.0 s, too long for "
         "2 × 15 steps in 60 s",
     )
-    forward(4.0)
+    forward(0.5, 4.0)
     clinic = FakeClinic(8, 512)
     pace, _ = plan.planned(clinic, budget=60, recorded=60.0, runs=2)
     assert size(clinic) == (2, 256)
     assert 2 * pace.seconds(plan.ENOUGH) <= 60
 
 
+def test_what_a_graph_saves_is_not_counted_as_a_step(forward) -> None:
+    forward(0.19, 0.2)  # nearly all of it is the overhead of many small operations
+    clinic = FakeClinic(4, 96)
+    pace, notes = plan.planned(clinic, budget=20, recorded=4.0, runs=2)
+    assert (size(clinic), notes, pace.eager) == ((4, 96), (), False)
+
+
 def test_what_cannot_be_made_smaller_is_tried_without_a_graph(forward) -> None:
-    forward(1.0)
+    forward(0.2, 0.3)
     clinic = FakeClinic(2, 128, fixed=True)
     pace, notes = plan.planned(clinic, budget=20, recorded=60.0, runs=1)
     assert size(clinic) == (2, 128)
     assert pace.eager
-    assert notes == ("trial without a graph, of which tracing takes about 48 s",)
+    assert notes == ("trial without a graph, of which tracing takes about 56 s",)
     pace, _ = plan.planned(clinic, budget=20, recorded=12.0, runs=1)
     assert not pace.eager
 
@@ -99,7 +106,7 @@ def test_a_run_that_would_go_far_beyond_the_budget_is_not_begun() -> None:
     exam = Exam(ids=ids, void=None, kind="logits", class_axis=-1, grid=(8, 8))
     bench = Bench(FakeClinic(2, 8), exam, Clock(10), None, lambda *told: None)
     bench.treat = lambda patch: bench.clinic.run  # type: ignore[method-assign]
-    bench.pace = plan.Pace(step=8.0, trace=20.0)
+    bench.pace = plan.Pace(compute=8.0, overhead=4.0, trace=14.0)
     trial = bench.train("as it is", {})
     assert (trial.steps, trial.verdict) == (0, "cannot tell")
     assert "not begun: two steps and their scores take about 42 s, and 10 s of" in trial.note
