@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from segdoctor.core.time_limit import TimeIsUpError, time_limit
 from segdoctor.recorder.forward import Outputs, Reach
 from segdoctor.recorder.layers import is_tf_keras
-from segdoctor.recorder.time_limit import TimeIsUpError, time_limit
 
 LIMIT_S = 15.0
 """Seconds that one evaluation of the loss on a batch may take, as far as Python can end it."""

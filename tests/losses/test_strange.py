@@ -14,6 +14,7 @@ import tensorflow as tf
 import segdoctor.recorder.loss as loss_room
 from segdoctor.core.engine import examine
 from segdoctor.core.measured import Declared, HeadFacts
+from segdoctor.core.time_limit import TimeIsUpError, time_limit
 from segdoctor.core.trace import Trace
 from segdoctor.measures.labels import label_facts
 from segdoctor.probes.label_precision import LabelPrecisionLost
@@ -22,7 +23,6 @@ from segdoctor.probes.loss_raises import LossRaises
 from segdoctor.recorder.forward import Outputs
 from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.loss_answers import Layout, ask_loss
-from segdoctor.recorder.time_limit import TimeIsUpError, time_limit
 from tests.losses.sound import cross, dice
 from tests.losses.ward import SHAPE, head_of, told
 
