@@ -67,10 +67,11 @@ def check(
         A built model (Keras 3 or tf_keras), or a ``.h5`` / ``.keras`` file. A live model is as it
         was afterwards: weights, statistics, flags, optimizer, compile and random state.
     data : path, arrays, data set or generator, optional
-        A VOC folder; ``(x, y)`` or ``(x, y, sample_weight)`` with x (B, H, W, channels) and y ids
+        A data set folder or URL; ``"file.py:name"``, which names one of the following in a file of
+        yours; ``(x, y)`` or ``(x, y, sample_weight)`` with x (B, H, W, channels) and y ids
         (B, H, W), (B, H, W, 1) or one-hot (B, H, W, C); a ``tf.data.Dataset``, ``PyDataset``, or
         generator of batches. Without it only the graph and the weights are examined.
-    files : path, optional
+    files : path or URL, optional
         The folder that arrays or batches are made of: both are held against each other.
     loss, optimizer, metrics : optional
         As for ``compile``. Default: what the model was compiled with.
@@ -175,6 +176,9 @@ def run(
     module: bool = False,
     fit: int = 1,
     go_on: bool = False,
+    files: str | None = None,
+    split: str | None = None,
+    masks: str | None = None,
     loss: Any = None,
     optimizer: Any = None,
     metrics: Any = None,
@@ -220,6 +224,9 @@ def run(
     """
     asked = Request(
         model=None,
+        files=files,
+        split=split,
+        masks=masks,
         loss=loss,
         optimizer=optimizer,
         metrics=metrics,

@@ -130,7 +130,7 @@ def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
     fix.set_defaults(run=command.fix)
 
     scan = commands.add_parser("scan", help="read a data set folder (no TensorFlow)")
-    scan.add_argument("data", metavar="DIR", help="a VOC layout, or images/ and masks/")
+    scan.add_argument("data", metavar="DIR|URL", help="a VOC layout, images/ and masks/, …")
     add_data_options(scan)
     scan.add_argument("--num-classes", type=int, metavar="N", help="number of classes")
     scan.add_argument("--deep", action="store_true", help="decode every image, not a sample")

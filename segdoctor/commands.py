@@ -23,7 +23,16 @@ _SCAN_OPTIONS = (
     *("num_classes", "deep", "resume", "seed", "fail_on"),
 )
 _CHECK_OPTIONS = (
-    *("loss", "metrics", "from_logits", "optimizer", "learning_rate", "freeze", "num_classes"),
+    *(
+        "files",
+        "loss",
+        "metrics",
+        "from_logits",
+        "optimizer",
+        "learning_rate",
+        "freeze",
+        "num_classes",
+    ),
     *("batch_size", "epochs", "steps_per_epoch", "history", "keras", "arch", "objects", "trust"),
     *(
         "split",
@@ -40,6 +49,7 @@ _CHECK_OPTIONS = (
 )
 
 _SCRIPT_OPTIONS = (
+    *("files", "split", "masks"),
     *("module", "fit", "go_on", "loss", "metrics", "from_logits", "optimizer", "learning_rate"),
     *("num_classes", "epochs", "steps_per_epoch", "history", "ignore_label", "device", "seed"),
     "fail_on",

@@ -9,7 +9,10 @@ FORMATS = ("text", "json", "junit", "sarif", "github")
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("the run (a flag overrides what the file was compiled with)")
-    run.add_argument("--data", metavar="DIR", help="the data set folder")
+    run.add_argument(
+        "--data", metavar="DIR|URL|FILE.py:NAME", help="the data set, or batches of your own"
+    )
+    _add_files(run)
     _add_loss_options(run)
     run.add_argument(
         "--freeze", metavar="N|NAME|bn", help="freeze the first N layers, up to NAME, or all BN"
@@ -29,6 +32,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--objects", metavar="FILE.py", help="defines the file's custom layers")
     run.add_argument("--trust", action="store_true", help="let code in the model file run")
+
+
+def _add_files(run: argparse._ArgumentGroup) -> None:
+    run.add_argument(
+        "--files", metavar="DIR|URL", help="what your own batches are made of: they are compared"
+    )
 
 
 def _add_loss_options(run: argparse._ArgumentGroup) -> None:
@@ -68,6 +77,9 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--steps-per-epoch", type=int, metavar="N", help="batches of one epoch")
     run.add_argument("--history", metavar="LOG", help="a CSVLogger or JSON file, or a folder")
     run.add_argument("--ignore-label", type=label, metavar="255|none", default=None)
+    _add_files(run)
+    run.add_argument("--split", metavar="NAME|FILE", help="of --files: what is trained on")
+    run.add_argument("--masks", metavar="FOLDER", help="of --files: which mask folder")
 
 
 def add_fix_options(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,10 @@ class StreamFacts:
     those whose label came again, the same, with its image turned. ``same_order``: a second pass
     gave the same examples in the same order (None: there was none). ``alike`` counts the batches
     that hold nothing new beside the first one. ``length``: batches of an epoch where known.
+    ``sorted_by``: what neighbours share that ones drawn at random would not (``"class"``,
+    ``"picture"``, ``""``). ``turned_apart`` counts the images that came again turned in another
+    way than their label, ``rescaled`` is the largest change of one picture's scale between two
+    batches (0: none).
     """
 
     kind: str
@@ -42,3 +46,6 @@ class StreamFacts:
     same_order: bool | None = None
     alike: int = 0
     length: int | None = None
+    sorted_by: str = ""
+    turned_apart: int = 0
+    rescaled: float = 0.0

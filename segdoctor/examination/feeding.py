@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,26 @@ class Fed:
 
 
 def is_folder(data: Any) -> bool:
-    return isinstance(data, str | os.PathLike)
+    """Whether the data are a path or a URL (``file.py:name`` is neither)."""
+    return isinstance(data, str | os.PathLike) and not _names_object(data)
+
+
+def with_own_batches(request: Request) -> Request:
+    """``file.py:name`` as data is what the user's file calls so: arrays, a data set, or a function
+    that makes a generator."""
+    if not _names_object(request.data):
+        return request
+    from segdoctor.sources.settings import from_file
+
+    return replace(request, data=from_file(request.data))
+
+
+def _names_object(data: Any) -> bool:
+    return isinstance(data, str) and re.search(r"\.py:\w+$", data) is not None
+
+
+def _number(label: int | bool) -> int | None:
+    return None if label is False else int(label)
 
 
 def scanned(request: Request) -> ScanFacts:
@@ -174,15 +194,27 @@ def _changed_ids(against: AgainstFiles | Missing) -> tuple[str, ...]:
 def _against(request: Request, examples: list[Any]) -> AgainstFiles | Missing:
     """The examples beside the files of the folder that they are made of."""
     from segdoctor.measures.against_files import against_files
-    from segdoctor.sources.voc import scan_folder, small_copies
+    from segdoctor.sources.voc import small_copies
 
     if request.files is None:
         return Missing("the files that the batches are made of are not known", "files=")
-    scan = scan_folder(request.files, split=request.split, masks=request.masks, seed=request.seed)
-    void = None if scan.void is None or scan.void is False else int(scan.void)
-    found = against_files(examples, small_copies(scan, seed=request.seed), void)
+    request.say("looking for the examples among the files", None, None)
+    copies = small_copies(
+        request.files,
+        split=request.split,
+        masks=request.masks,
+        images=request.images,
+        pairs=request.pairs,
+        seed=request.seed,
+    )
+    stems = [pair.stem for pair in copies.pairs]
+    void = copies.void if request.ignore_label is None else _number(request.ignore_label)
+    found = against_files(examples, stems, copies.keys, copies.ids, void)
     if not found.files:
-        why = "no example shows the whole picture of one of the files (crops are not compared)"
+        some = "" if len(stems) == copies.total else f"{len(stems):,} drawn of {copies.total:,} "
+        why = (
+            f"no example shows the whole picture of one of the {some}files (no crops are compared)"
+        )
         return Missing(why)
     return found
 

@@ -22,6 +22,7 @@ from segdoctor.examination import (
     training_tables,
     verdict,
 )
+from segdoctor.examination.feeding import with_own_batches
 from segdoctor.examination.loss_tables import loss_tables
 from segdoctor.examination.request import Request, silent
 from segdoctor.examination.stages import Examination
@@ -47,6 +48,7 @@ def examined(request: Request) -> Report:
 
     if request.out is not None:
         check_writable(request.out)
+    request = with_own_batches(request)
     with notebook_bar() if request.say is silent else nullcontext() as bar:
         return _of_all_outputs(replace(request, say=bar or request.say))
 

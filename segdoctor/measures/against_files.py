@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.measures.as_fed import FedExample
-from segdoctor.measures.pairing import SmallPair
 
 _SIDE = 32  # of the pictures that are compared
 _ALIKE = 0.97  # correlation of two pictures that are one
@@ -31,43 +30,52 @@ def turn(values: Array, how: str) -> Array:
 
 
 def against_files(
-    examples: Sequence[FedExample], files: Sequence[SmallPair], void: int | None
+    examples: Sequence[FedExample],
+    stems: Sequence[str],
+    keys: NDArray[np.float32],
+    ids_of: Callable[[int], NDArray[np.integer] | None],
+    void: int | None,
 ) -> AgainstFiles:
     """Find each example's file by its picture, and compare the labels with the file's mask.
+
+    Parameters
+    ----------
+    stems, keys : of the N files; ``keys`` (N, 32, 32) as :func:`key_of` makes them.
+    ids_of : gives the mask of file ``i`` on the common grid, None where it cannot be read.
 
     The picture must be the whole one, at any size, range or turn of :data:`TURNS`; of crops
     nothing is said. Labels are compared by what becomes of each id of the file: under the right
     turn one id becomes one other nearly everywhere.
     """
-    pictures = np.stack([_key(pair.pixels) for pair in files])
     found: dict[int, tuple[int, str]] = {}
     turned_apart = []
     became: dict[int, Counter[int]] = defaultdict(Counter)
     for number, example in enumerate(examples):
-        match = _file_of(example.small, pictures)
+        match = _file_of(example.small, keys)
         if match is None:
             continue
         place, how = match
         found[number] = match
-        if example.ids is None:
+        ids = None if example.ids is None else ids_of(place)
+        if ids is None or example.ids is None:
             continue
-        agreed = {way: _agreement(turn(files[place].ids, way), example.ids) for way in TURNS}
+        agreed = {way: agreement(turn(ids, way), example.ids) for way in TURNS}
         best = max(agreed, key=lambda way: agreed[way])
         if agreed[best] >= max(_LEAST, agreed[how] + _CLEARER):
-            turned_apart.append(f"{files[place].stem} (image {how}, label {best})")
+            turned_apart.append(f"{stems[place]} (image {how}, label {best})")
             continue
-        for label, counts in _pairs(turn(files[place].ids, how), example.ids).items():
+        for label, counts in _pairs(turn(ids, how), example.ids).items():
             became[label].update(counts)
     return AgainstFiles(
         examples=len(examples),
-        files={number: (files[place].stem, how) for number, (place, how) in found.items()},
+        files={number: (stems[place], how) for number, (place, how) in found.items()},
         turned_apart=tuple(turned_apart),
         became={label: dict(counts.most_common(8)) for label, counts in sorted(became.items())},
         void=void,
     )
 
 
-def _key(picture: Array) -> NDArray[np.float32]:
+def key_of(picture: Array) -> NDArray[np.float32]:
     """A grey picture of few pixels, with mean 0 and length 1."""
     grey = np.asarray(picture, np.float32).mean(axis=-1)
     step = len(grey) // _SIDE
@@ -80,7 +88,9 @@ def _key(picture: Array) -> NDArray[np.float32]:
 
 def _file_of(small: Array, pictures: NDArray[np.float32]) -> tuple[int, str] | None:
     """``(place of the file, turn)`` of the picture, None where it is no file's or not clearly."""
-    key = _key(small)
+    key = key_of(small)
+    if not len(pictures):
+        return None
     flat = pictures.reshape(len(pictures), -1)
     scores = np.stack([flat @ turn(key, how).reshape(-1) for how in TURNS])
     by_file = scores.max(axis=0)
@@ -94,15 +104,17 @@ def _file_of(small: Array, pictures: NDArray[np.float32]) -> tuple[int, str] | N
 
 def _pairs(mask: Array, fed: Array) -> dict[int, Counter[int]]:
     """Id of the file → id as fed → pixels."""
-    stacked = np.stack([mask.reshape(-1), fed.reshape(-1)]).astype(np.int64)
-    values, counts = np.unique(stacked, axis=1, return_counts=True)
+    labels, first = np.unique(mask, return_inverse=True)
+    others, second = np.unique(fed, return_inverse=True)
+    codes = first.reshape(-1).astype(np.int64) * len(others) + second.reshape(-1)
+    found, counts = np.unique(codes, return_counts=True)
     pairs: dict[int, Counter[int]] = defaultdict(Counter)
-    for (label, other), count in zip(values.T.tolist(), counts.tolist(), strict=True):
-        pairs[label][other] = count
+    for code, count in zip(found.tolist(), counts.tolist(), strict=True):
+        pairs[int(labels[code // len(others)])][int(others[code % len(others)])] = count
     return pairs
 
 
-def _agreement(mask: Array, fed: Array) -> float:
+def agreement(mask: Array, fed: Array) -> float:
     """Share of the pixels at which an id of the file has become what it mostly becomes, less
     what one id everywhere would have."""
     pairs = _pairs(mask, fed)

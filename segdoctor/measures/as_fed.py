@@ -13,10 +13,10 @@ from PIL import Image
 
 from segdoctor.core.data_facts import PixelFacts
 from segdoctor.core.fed_facts import FedFacts
+from segdoctor.measures.digests import digest
 from segdoctor.measures.edges import GRID
 from segdoctor.measures.labels import label_facts
 from segdoctor.measures.pairing import SmallPair, alignment
-from segdoctor.measures.stream import digest
 
 _FINE = 16  # steps that are told apart between two neighbouring ids
 _ONE = 255  # … and between 0 and 1

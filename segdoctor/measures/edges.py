@@ -16,7 +16,9 @@ _SMOOTH = 1  # radius over which the direction of an edge is averaged, in cells
 _AROUND = 6  # radius of the surroundings that an edge must stand out from
 _FLOOR = 3.0  # grey levels below which an edge is noise
 _REACH = 2  # half the width of a void ring that an outline may have, in cells
-_CLASSES = 12  # the most frequent ones; a mask of more is rather an image
+_CLASSES = 12  # the most frequent ones; a mask of more was smoothed, or is rather an image
+_RAMP = 8  # cells that a smoothed border is wide at most
+_FILLED = 25  # cells of a region, its border aside, where there are so many values
 _VOID = 255
 
 Float = NDArray[np.float32]
@@ -65,6 +67,9 @@ def mask_edges(ids: NDArray[np.integer]) -> Float | None:
         None where there is no outline.
     """
     values, counts = np.unique(ids, return_counts=True)
+    if len(values) > _CLASSES:
+        ids = _without_ramps(ids)
+        values, counts = np.unique(ids, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     kept = [int(values[i]) for i in order if values[i] != _VOID or len(values) <= 2]
     if len(values) < 2:
@@ -85,6 +90,28 @@ def mask_edges(ids: NDArray[np.integer]) -> Float | None:
     weight /= total
     angle = np.arctan2(across, along)
     return np.stack([weight, weight * np.cos(angle), weight * np.sin(angle)])
+
+
+def _without_ramps(ids: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Only values that fill some area are regions: what lies between them (the ramps of a smoothed
+    mask, speckles) is given to the nearest one."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(ids, 1, mode="edge"), (3, 3))
+    inner = (windows == ids[..., None, None]).all(axis=(-2, -1))
+    values, counts = np.unique(ids[inner], return_counts=True)
+    known = np.isin(ids, values[counts >= _FILLED])
+    settled = ids.copy()
+    for _ in range(_RAMP):
+        if known.all() or not known.any():
+            break
+        for axis in (0, 1):
+            for step in (1, -1):
+                taken = np.roll(known, step, axis) & ~known
+                edge = [slice(None), slice(None)]
+                edge[axis] = slice(0, 1) if step > 0 else slice(-1, None)
+                taken[tuple(edge)] = False
+                settled[taken] = np.roll(settled, step, axis)[taken]
+                known = known | taken
+    return settled
 
 
 def turned(outline: Float, how: str) -> Float:

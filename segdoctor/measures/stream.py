@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdoctor.core.stream_facts import BatchScale, StreamFacts
+from segdoctor.measures.as_fed import FedExample, fed_example
+from segdoctor.measures.digests import digest
+from segdoctor.measures.drawn_again import drawn_again
+from segdoctor.measures.stream_order import sorted_by
 
 _MOST_VALUES = 4096  # of one batch; of more, the images were resized or augmented
 _SAMPLED = 200_000
+_LOOKED_AT = 16  # examples of each batch whose draws are compared
 Array = NDArray[Any]
 Example = tuple[str, str]  # digest of the image, digest of its label
 
@@ -24,6 +28,7 @@ def stream_facts(
     copies: Sequence[tuple[Array, Array]],
     second: Sequence[tuple[Array, Array]],
     length: int | None,
+    examples: Sequence[FedExample] = (),
 ) -> StreamFacts:
     """Compare the first batches of a stream.
 
@@ -35,7 +40,16 @@ def stream_facts(
         The same batches, each copied when it came: x (B, H, W, channels).
     second : sequence of (x, y)
         Copies of the first batches of a second pass; empty where there was none.
+    examples : sequence of FedExample
+        The first examples, in their order.
     """
+    again = drawn_again(
+        [
+            (number, fed_example(x[i], y[i]))
+            for number, (x, y) in enumerate((*copies, *second))
+            for i in range(min(len(x), _LOOKED_AT))
+        ]
+    )
     first = [_examples(batch) for batch in copies]
     later = [_examples(batch) for batch in second]
     overwritten = [
@@ -60,17 +74,15 @@ def stream_facts(
         scales=tuple(_scale(x) for x, _ in copies),
         overwritten=tuple(overwritten),
         again=sum(count > 1 for count in times.values()),
-        other_label=sum(len(labels) > 1 for labels in images.values()),
+        other_label=max(sum(len(labels) > 1 for labels in images.values()), again.other_label),
         turned_image=_turned([*copies, *second]),
         same_order=(first[: len(later)] == later) if later else None,
         alike=sum({image for image, _ in batch} <= known for batch in first[1:]),
         length=length,
+        sorted_by=sorted_by(examples),
+        turned_apart=again.turned_apart,
+        rescaled=again.rescaled,
     )
-
-
-def digest(array: Array) -> str:
-    data = np.ascontiguousarray(array)
-    return hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
 
 
 def _examples(batch: tuple[Array, Array]) -> list[Example]:

@@ -18,7 +18,11 @@ class NotShuffled(Probe):
     """DATA012: every epoch has the same order, or the same slice."""
 
     code = "DATA012"
-    how = "Takes the first batches twice, and compares the examples of both passes and batches."
+    how = (
+        "Takes the first batches twice, and compares the examples of both passes and batches. "
+        "Holds neighbours among the first 64 examples against random orders: do they share their "
+        "class, or their picture (frames of a film, tiles of one image)?"
+    )
     why = (
         "The same batches in the same order in every epoch make the steps follow the order of the "
         "files (all of one class, all of one film) and the batch statistics with it."
@@ -54,6 +58,18 @@ class NotShuffled(Probe):
                 (Evidence("examples in the same place in both passes", stream.examples, 0),),
                 Fix(words, code),
             )
+        elif stream.sorted_by and stream.kind not in _SHUFFLED_BY_FIT:
+            shared = (
+                "hold the same class"
+                if stream.sorted_by == "class"
+                else "show nearly the same picture"
+            )
+            yield self.finding(
+                f"The {stream.kind} hands out its examples in an order: neighbours {shared} far "
+                "more often than in any of 2,000 random orders.",
+                (Evidence("what neighbours share", stream.sorted_by, "nothing"),),
+                Fix(words, code),
+            )
 
 
 @dataclass(frozen=True)
@@ -63,8 +79,9 @@ class NormalisationPerBatch(Probe):
     code = "DATA014"
     how = (
         "Compares the first batches: ranges that differ by a large factor, exact mean 0 and "
-        "deviation 1 over each batch while its images differ, and steps between neighbouring "
-        "values that differ while the range is the same."
+        "deviation 1 over each batch while its images differ, steps between neighbouring values "
+        "that differ while the range is the same, and pictures that come again in another scale "
+        "while all batches have one range."
     )
     why = (
         "`x / x.max()` makes a dark batch bright: the same picture has other values beside other "
@@ -92,6 +109,9 @@ class NormalisationPerBatch(Probe):
         if len(scales) < 2:
             return
         reason, evidence = self._reason(scales)
+        if not reason and stream.rescaled and self._one_range(scales):
+            reason = "all batches have one range, and the same picture another scale in each"
+            evidence = Evidence("change of one picture's scale", round(stream.rescaled, 4), 0.0)
         if not reason:
             return
         words = "Scale every image by the same fixed numbers, whatever else is in the batch."
@@ -100,6 +120,11 @@ class NormalisationPerBatch(Probe):
             (evidence,),
             Fix(words, "x = x.astype('float32') / 127.5 - 1"),
         )
+
+    def _one_range(self, scales: tuple[BatchScale, ...]) -> bool:
+        lows, highs = [s.low for s in scales], [s.high for s in scales]
+        span = max(highs) - min(lows)
+        return max(max(lows) - min(lows), max(highs) - min(highs)) <= self.exact * span
 
     def _reason(self, scales: tuple[BatchScale, ...]) -> tuple[str, Evidence]:
         heights = [max(abs(scale.low), abs(scale.high)) for scale in scales]
@@ -154,9 +179,10 @@ class PairChanges(Probe):
 
     code = "DATA016"
     how = (
-        "Looks among the first batches of two passes for an image that comes again, value for "
-        "value, with another label, and for a label that comes again with its image turned. Where "
-        "the files are known (files=), image and label must be turned alike against them."
+        "Looks among the first batches of two passes for an image that comes again (value for "
+        "value, or as a small picture, so that noise and colours do not hide it) with another "
+        "label, and for one that is turned in another way than its label. Where the files are "
+        "known (files=), image and label must be turned alike against them."
     )
     why = "One of the two was shuffled or flipped without the other: the labels are noise."
     fix = "Shuffle after zipping, and give image and mask the same random numbers."
@@ -190,6 +216,13 @@ class PairChanges(Probe):
                     "Zip images and masks first, then shuffle.",
                     "data = tf.data.Dataset.zip((images, masks)).shuffle(n)",
                 ),
+            )
+        if stream.turned_apart and not stream.turned_image:
+            yield self.finding(
+                f"{stream.turned_apart:,} images came again turned in another way than their "
+                "labels: one of the two is flipped without the other.",
+                (Evidence("images turned apart from their label", stream.turned_apart, 0),),
+                Fix("Flip image and mask by one draw.", "seed = rng.make_seeds()[:, 0]"),
             )
         if stream.turned_image:
             message = (

@@ -85,7 +85,7 @@ def watch_examples(
     lost = len(copies) if kind == "generator" and not getattr(data, "gives_back", False) else 0
     notes = (_lost_in_words(lost),) if lost else ()
     taken = Taken(tuple(batches), kind, length, lost, notes)
-    stream = stream_facts(kind, first.held, copies, second, length)
+    stream = stream_facts(kind, first.held, copies, second, length, first.examples)
     return taken, stream, fed_facts(first.examples, whole=False), first.examples
 
 

@@ -14,31 +14,32 @@ from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.trace import Trace
 from segdoctor.measures.against_files import against_files
 from segdoctor.measures.as_fed import fed_example
-from segdoctor.measures.pairing import SmallPair
 from segdoctor.probes.stream import PairChanges
 from segdoctor.probes.void_lost import VoidLost
 from segdoctor.probes.void_on_disk import VoidFolded
 from segdoctor.sources.voc import make_batch, scan_folder, small_copies
 from segdoctor.sources.voc.batch import encode
+from segdoctor.sources.voc.small_copies import SmallCopies
 
 PROBES = (VoidFolded(), VoidLost(), PairChanges())
 Arrays = tuple[Any, Any]
 
 
 @pytest.fixture(scope="module")
-def known(real_voc: Path) -> tuple[list[SmallPair], Arrays]:
+def known(real_voc: Path) -> tuple[SmallCopies, Arrays]:
     """Small copies of 80 files, and 8 of them as fed."""
     scan = scan_folder(real_voc)
     batch = make_batch(scan, size=(120, 160), count=8, num_classes=21, ignore_label=255,
                        resize="stretch")  # fmt: skip
-    return small_copies(scan), (batch.x, batch.ids)
+    return small_copies(real_voc), (batch.x, batch.ids)
 
 
 def compared(known: Any, make: Callable[[Any, Any], Arrays]) -> AgainstFiles:
     files, (x, y) = known
     x, y = make(x, y)
     examples = [fed_example(image, label) for image, label in zip(x, y, strict=True)]
-    return against_files(examples, files, 255)
+    stems = [pair.stem for pair in files.pairs]
+    return against_files(examples, stems, files.keys, files.ids, files.void)
 
 
 SOUND: dict[str, Callable[[Any, Any], Arrays]] = {

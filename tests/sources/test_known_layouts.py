@@ -179,3 +179,83 @@ def test_what_a_list_may_not_say(tmp_path: Path) -> None:
         with pytest.raises(DataFolderError) as caught:
             scan_folder(root, pairs=wrong)
         assert "\n" not in str(caught.value)
+
+
+GUESSED = {
+    "named in words": ("Training_Input/a{i}.jpg", "Training_GroundTruth/a{i}_segmentation.png"),
+    "img_dir and ann_dir": ("img_dir/train/{i}.jpg", "ann_dir/train/{i}.png"),
+    "a labelling tool's": ("JPEGImages/{i}.jpg", "SegmentationClassPNG/{i}.png"),
+    "both in one folder": ("{i}_sat.jpg", "{i}_mask.png"),
+    "both in a split's folder": ("train/{i}.jpg", "train/{i}_label.png"),
+    "CamVid's ending": ("train/a{i}.png", "train_labels/a{i}_L.png"),
+    "COCO-stuff inside annotations": (
+        "images/train2017/{i}.jpg",
+        "annotations/stuffthingmaps/train2017/{i}.png",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GUESSED)
+def test_layouts_whose_names_tell(name: str, tmp_path: Path) -> None:
+    images, masks = GUESSED[name]
+    for i in range(3):
+        image(tmp_path / images.format(i=i))
+        mask(tmp_path / masks.format(i=i))
+    (tmp_path / "SegmentationClassVisualization").mkdir()
+    facts = scan_folder(tmp_path)
+    assert (complete(facts), facts.problems) == (3, ())
+
+
+def test_annotations_that_are_no_pictures_are_no_masks(tmp_path: Path) -> None:
+    image(tmp_path / "photos" / "1.jpg")
+    (tmp_path / "annotations_xml").mkdir()
+    (tmp_path / "annotations_xml" / "1.xml").write_text("<a/>")
+    with pytest.raises(DataFolderError):
+        scan_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *("", "Image,Mask", "rgb,seg", "images,masks", "photo,annotation_file", "img path,gt"),
+        *("file_name,sem_seg_file_name", "Input Image,Ground Truth", '"image name","label name"'),
+        *("filename,image_label", "scan,outline", "x,y"),
+    ],
+)
+@pytest.mark.parametrize("numbered", [False, True])
+def test_lists_with_all_kinds_of_heads(head: str, numbered: bool, tmp_path: Path) -> None:
+    if numbered and not head:
+        return
+    lines = [f"{',' if numbered else ''}{head}"] if head else []
+    for i in range(3):
+        image(tmp_path / "a" / f"{i}.jpg")
+        mask(tmp_path / "b" / f"{i}_m.png")
+        lines.append(f"{f'{i},' if numbered else ''}a/{i}.jpg,b/{i}_m.png")
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    facts = scan_folder(tmp_path, pairs="list.csv")
+    assert (complete(facts), facts.problems) == (3, ())
+    assert all("/b/" in str(pair.mask) for pair in facts.pairs)
+
+
+def test_names_that_differ_in_case_alone_are_no_pair(tmp_path: Path) -> None:
+    for i in range(3):
+        image(tmp_path / "images" / f"IMG_{i}.jpg")
+        mask(tmp_path / "masks" / f"{'img' if i else 'IMG'}_{i}.png")
+    facts = scan_folder(tmp_path)
+    assert [problem.code for problem in facts.problems] == ["DATA001"] * 4
+    assert "upper and lower case only" in facts.problems[0].reason
+    (tmp_path / "masks" / "IMG_0.png").rename(tmp_path / "masks" / "img_0.png")
+    with pytest.raises(DataFolderError, match="3 names differ in upper and lower case only"):
+        scan_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train_aug", "trainaug", "Train"])
+def test_a_training_list_of_another_name_is_trained_on(name: str, tmp_path: Path) -> None:
+    root = voc(tmp_path, 6)
+    lists = root / "ImageSets" / "Segmentation"
+    (lists / "train.txt").unlink()
+    (lists / f"{name}.txt").write_text("/JPEGImages/0000.jpg /SegmentationClass/0000.png\n0003\n")
+    facts = scan_folder(root)
+    assert facts.split == name
+    assert [pair.stem for pair in facts.trained_on] == ["0000", "0003"]
+    assert [overlap.stem for overlap in facts.overlaps if overlap.by == "name"] == ["0003"]

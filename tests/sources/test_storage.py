@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segdoctor.core.errors import UserError
-from segdoctor.sources.voc import make_batch, scan_folder
+from segdoctor.sources.voc import make_batch, scan, scan_folder, small_copies, storage
 
 from .folders import voc
 
@@ -70,3 +70,34 @@ def test_what_is_not_there_is_one_line(given: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason) as caught:
         scan_folder(given)
     assert "\n" not in str(caught.value)
+
+
+def test_a_url_is_not_read_twice_unless_it_changed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_SAMPLE", 2)
+    cache = os.fspath(tmp_path / "out")
+    first = scan_folder(URL, cache=cache)
+    second = scan_folder(URL, cache=cache)
+    assert second.histogram == first.histogram
+    assert "10 of 12 pairs are as they were" in second.notes[-1]
+    with fsspec.open(f"{URL}/JPEGImages/0005.jpg", "wb") as file:
+        file.write(b"no image")
+    third = scan_folder(URL, cache=cache)
+    assert sum("0005" in problem.path for problem in third.problems) == 1
+
+
+def test_what_says_nothing_of_changes_is_read_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_CHANGES", ())
+    assert storage.version_of(f"{URL}/JPEGImages/0005.jpg") is None
+    assert storage.version_of(f"{URL}/nowhere") is None
+
+
+def test_the_files_of_batches_may_lie_behind_a_url(folder: Path) -> None:
+    copies = small_copies(URL)
+    assert copies.keys.shape[1:] == (32, 32)
+    ids = copies.ids(0)
+    assert ids is not None
+    assert set(ids.ravel().tolist()) == {0, 1, 255}

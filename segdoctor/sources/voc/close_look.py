@@ -62,11 +62,16 @@ def hash_of(small: NDArray[np.uint8]) -> str:
 
 
 def small_pair(pair: Pair, picture: Picture, ids: NDArray[np.integer]) -> SmallPair:
-    """Image and mask on the common grid, the mask by the nearest neighbour."""
+    """Image and mask on the common grid."""
+    return SmallPair(pair.stem, str(pair.image), str(pair.mask), picture.small, small_ids(ids))
+
+
+def small_ids(ids: NDArray[np.integer]) -> NDArray[np.int32]:
+    """The ids (H, W) on the common grid, by the nearest neighbour."""
     rows = ((np.arange(GRID) + 0.5) * ids.shape[0] / GRID).astype(np.intp)
     columns = ((np.arange(GRID) + 0.5) * ids.shape[1] / GRID).astype(np.intp)
-    small = ids[rows[:, None], columns[None, :]].astype(np.int32)
-    return SmallPair(pair.stem, str(pair.image), str(pair.mask), picture.small, small)
+    small: NDArray[np.int32] = ids[rows[:, None], columns[None, :]].astype(np.int32)
+    return small
 
 
 def picture_facts(

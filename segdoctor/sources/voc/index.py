@@ -22,7 +22,7 @@ _NOT_IMAGES = (
 )
 _AFFIXES = re.compile(
     r"^(?:image|img|mask|label|seg|gt)[_-]|[_-](?:image|img|mask|masks|label|labels|seg|"
-    r"segmentation|gt)$",
+    r"segmentation|gt|(?-i:L))$",
     re.IGNORECASE,
 )
 
@@ -43,6 +43,10 @@ class Files(Mapping[str, str]):
             self._where[stem] = self._shared.setdefault(where, where)
         else:
             self._where[stem] = os.path.join(folder, name)
+
+    def leave_out(self, ending: str) -> None:
+        """Drop the stems that end so."""
+        self._where = {s: where for s, where in self._where.items() if not s.endswith(ending)}
 
     def take(self, others: Files, prefix: str) -> None:
         """Those of a split; its stems begin with its name."""
@@ -87,12 +91,16 @@ def index_part(part: Part, images: Files, masks: Files, to: Collected) -> None:
     """Stem → path of the files of a part; stems of a split begin with its name."""
     prefix = f"{part.split}/" if part.split else ""
     own_images = _files(part.images, to, part.image_end, part.deep)
+    if part.images == part.masks and part.mask_end:
+        own_images.leave_out(part.mask_end)
     own_masks = _files(part.masks, to, part.mask_end, part.deep)
     # `cat_mask.png` belongs to `cat.jpg`, but a name that fits as it is comes first.
     bare = {_bare(stem): stem for stem in own_images if stem not in own_masks}
     images.take(own_images, prefix)
     for stem in own_masks:
         partner = stem if stem in own_images else bare.get(_bare(stem), stem)
+        if partner.lower() == stem.lower():  # names that differ in case alone are no pair
+            partner = stem
         if prefix + partner not in masks:
             masks.put(prefix + partner, *os.path.split(own_masks[stem]))
     if part.split:

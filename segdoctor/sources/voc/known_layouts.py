@@ -70,6 +70,12 @@ def _coco_stuff(root: str, inside: dict[str, str]) -> Layout | None:
     homes = [
         path for name, path in inside.items() if "pixelmap" in name or "stuffthing" in name
     ] + [inside[name] for name in ("annotations", "labels", "masks") if name in inside]
+    homes += [
+        path
+        for home in tuple(homes)
+        for name, path in subfolders(home).items()
+        if "pixelmap" in name or "stuffthing" in name
+    ]
     of_images = subfolders(images) if images else inside
     for home in homes:
         below = subfolders(home)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.sources.voc import storage
+from segdoctor.sources.voc.guessed_layout import guessed_layout
 from segdoctor.sources.voc.known_layouts import known_layout
 from segdoctor.sources.voc.lists import ListUnreadableError, read_text
 from segdoctor.sources.voc.pairs_list import read_pairs
@@ -97,6 +98,9 @@ def find_layout(
         listed = _list_in(start) if masks is None else None
         if listed is not None:
             return Layout("pairs", start, (), pairs=listed)
+        guessed = _guessed(start) if masks is None else None
+        if guessed is not None:
+            return guessed
         raise DataFolderError(_nothing_found(start, masks))
     chosen = found[-1]  # VOC2012 after VOC2007
     if len(found) == 1:
@@ -104,6 +108,15 @@ def find_layout(
     others = ", ".join(clean(layout.root) for layout in found[:-1])
     note = f"also found and left out: {others}; give one of them as the folder to read it"
     return replace(chosen, notes=(*chosen.notes, note))
+
+
+def _guessed(start: str) -> Layout | None:
+    """What the names in the folder, or in one folder below it, say."""
+    for root in (start, *subfolders(start).values()):
+        found = guessed_layout(storage.tidy(root), SPLIT_FOLDERS)
+        if found is not None:
+            return found
+    return None
 
 
 def _list_in(root: str) -> str | None:
@@ -167,8 +180,6 @@ def _levels(start: str) -> Iterator[list[str]]:
 
 def _layout_at(root: str, masks: str | None) -> Layout | None:
     inside, root = subfolders(root), storage.tidy(root)
-    if not inside:
-        return None
     known = None if masks else known_layout(root)
     return _voc_at(root, inside, masks) or known or _folders_at(root, inside, masks)
 
@@ -184,12 +195,23 @@ def _voc_at(root: str, inside: dict[str, str], masks: str | None) -> Layout | No
     images = inside.get("jpegimages")
     if images is None:
         return None
-    chosen = _named_folder(root, masks) if masks else inside.get("segmentationclass")
+    chosen = _named_folder(root, masks) if masks else _voc_masks(inside)
     if chosen is None:
         return None
     lists = os.path.join(root, "ImageSets", "Segmentation")
     listed = lists if storage.is_folder(lists) else None
     return Layout("voc", root, (Part("", images, chosen),), listed)
+
+
+def _voc_masks(inside: dict[str, str]) -> str | None:
+    """``SegmentationClass``, else the one folder whose name begins so (``SegmentationClassPNG``,
+    as labelling tools export it)."""
+    others = [
+        path
+        for name, path in inside.items()
+        if name.startswith("segmentationclass") and "visual" not in name
+    ]
+    return inside.get("segmentationclass") or (others[0] if len(others) == 1 else None)
 
 
 def _folders_at(root: str, inside: dict[str, str], masks: str | None) -> Layout | None:

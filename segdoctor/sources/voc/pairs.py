@@ -16,7 +16,8 @@ from segdoctor.sources.voc.packed import Names, PackedPairs
 from segdoctor.sources.voc.pairs_list import read_pairs
 from segdoctor.sources.voc.parts import Layout, Part
 
-_TRAINED_ON = ("train", "val", "trainval")
+_UNIONS = ("trainval", "all")
+_VALIDATION = ("val", "valid", "validation", "eval")
 _UNLISTED_SHARE = 0.5  # of a VOC layout without lists: more images without a mask are normal
 
 
@@ -105,16 +106,32 @@ def _chosen_lists(
 ) -> dict[str, SplitList]:
     """The lists that define the pairs; sets which one is trained on."""
     if split is None or split == "all":
-        chosen = {name: lists[name] for name in _TRAINED_ON if name in lists} or {
-            name: read for name, read in lists.items() if not name.startswith("test")
+        chosen = _usual(lists) or {
+            name: read for name, read in lists.items() if not name.lower().startswith("test")
         }
-        names = chosen or to.splits
-        to.split = "train" if "train" in names and split is None else "all"
+        trained = _training_list(chosen or to.splits)
+        to.split = trained if trained and split is None else "all"
     else:
         to.split, chosen = _one_split(split, layout, lists, to)
     if val_split is not None:
         chosen = {**chosen, **_one_split(val_split, layout, lists, to)[1]}
     return chosen
+
+
+def _training_list(names: Iterable[str]) -> str | None:
+    """``train``, else the first list whose name begins so and is no union (``train_aug``)."""
+    training = [
+        name for name in names if name.lower().startswith("train") and name.lower() not in _UNIONS
+    ]
+    return "train" if "train" in training else next(iter(training), None)
+
+
+def _usual(lists: Mapping[str, SplitList]) -> dict[str, SplitList]:
+    """The lists of training and validation, as they are called everywhere."""
+    trained = _training_list(lists)
+    validation = [name for name in lists if name.lower() in _VALIDATION]
+    unions = [name for name in lists if name.lower() in _UNIONS]
+    return {name: lists[name] for name in (trained, *validation, *unions) if name is not None}
 
 
 def _one_split(
@@ -237,6 +254,8 @@ def _pair_by_name(
 
 def _no_pair(layout: Layout, images: Mapping[str, str], masks: Mapping[str, str]) -> str:
     part = layout.parts[0]
+    case = {stem.lower() for stem in images} & {stem.lower() for stem in masks}
+    hint = f" {len(case):,} names differ in upper and lower case only." if case else ""
     some = [clean(os.path.basename(next(iter(files.values()), "none")), 60) for files in
             (images, masks)]  # fmt: skip
     return (
@@ -244,5 +263,5 @@ def _no_pair(layout: Layout, images: Mapping[str, str], masks: Mapping[str, str]
         f"{clean(os.path.basename(part.masks))} with the name of its image in "
         f"{clean(os.path.basename(part.images))}. Received: {len(images)} images such as "
         f"{some[0]}, {len(masks)} masks such as {some[1]}; name the folder with --masks NAME or "
-        "the examples with --split FILE."
+        f"the examples with --split FILE.{hint}"
     )

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, Pair
 from segdoctor.sources.voc import storage
+from segdoctor.sources.voc.array_file import ARRAYS
 from segdoctor.sources.voc.image_file import SUFFIXES
 from segdoctor.sources.voc.lists import ListUnreadableError, read_text
 
-_IMAGE_COLUMNS = ("image", "image_path", "img", "filename", "file", "x", "input")
-_MASK_COLUMNS = ("mask", "mask_path", "label", "label_path", "annotation", "target", "y", "seg")
-_SPLIT_COLUMNS = ("split", "set", "subset", "fold")
+# Words of a column's name; of a mask's column the first ones are also tried first.
+_MASK_COLUMNS = re.compile(
+    r"mask|label|annot|seg|target|truth|(?:^|[\W_])(?:gt|y)(?:[\W_]|$)", re.I
+)
+_IMAGE_COLUMNS = re.compile(
+    r"image|img|rgb|photo|picture|input|file|path|(?:^|[\W_])x(?:[\W_]|$)", re.I
+)
+_SPLIT_COLUMNS = re.compile(r"^(?:data)?(?:split|set|subset|fold|phase|partition)$", re.I)
 
 
 def read_pairs(
@@ -22,8 +29,9 @@ def read_pairs(
 ) -> tuple[list[Pair], dict[str, list[str]], list[FileProblem], int]:
     """``(pairs, split → stems, problems, lines left out)``.
 
-    Columns are told by a first line of names (``image``, ``mask``, ``split``), else they are the
-    first two. Paths are relative to the data folder, or else to the list's own folder; those that
+    Columns are told by a first line of names (``image``, ``mask``, ``split``, and words like
+    them), else they are the first two. Paths are relative to the data folder, or else to the
+    list's own folder; those that
     lead out of both are named and not followed. Absolute paths are taken as they are.
 
     Raises
@@ -32,11 +40,7 @@ def read_pairs(
         The file cannot be read, or no line names two files.
     """
     rows = [row for row in _rows(read_text(path)) if any(row)]
-    names = [cell.lower() for cell in rows[0]] if rows else []
-    columns = [_column(names, known) for known in (_IMAGE_COLUMNS, _MASK_COLUMNS, _SPLIT_COLUMNS)]
-    headed = columns[0] is not None and columns[1] is not None
-    first, second = (columns[0] or 0, columns[1] or 0) if headed else (0, 1)
-    third = columns[2] if headed else None
+    headed, first, second, third = _columns(rows)
     pairs: dict[str, Pair] = {}
     splits: dict[str, list[str]] = {}
     problems: list[FileProblem] = []
@@ -90,8 +94,29 @@ def _two(line: str) -> list[str]:
     return line.split()
 
 
-def _column(names: list[str], known: tuple[str, ...]) -> int | None:
-    return next((names.index(name) for name in known if name in names), None)
+def _columns(rows: list[list[str]]) -> tuple[bool, int, int, int | None]:
+    """``(whether the first line names the columns, image's, mask's, split's)``."""
+    if len(rows) < 2 or any(_is_file(cell) for cell in rows[0]):
+        return False, 0, 1, None
+    names, files = rows[0], [i for i, cell in enumerate(rows[1]) if _is_file(cell)]
+    known = files if len(files) > 1 else range(len(names))
+    masks = [i for i in known if i < len(names) and _MASK_COLUMNS.search(names[i])]
+    images = [i for i in known if i < len(names) and _IMAGE_COLUMNS.search(names[i])]
+    # `image_label` beside `image`: what is named as a mask is one, unless nothing else is left.
+    second = next((i for i in masks if i not in images), masks[-1] if masks else None)
+    first = next((i for i in images if i != second), None)
+    if first is None or second is None:
+        if len(files) < 2:  # neither names nor files: a list of something else, or of one line
+            return False, 0, 1, None
+        left = [i for i in files if i not in (first, second)]
+        first = left.pop(0) if first is None else first
+        second = left.pop(0) if second is None else second
+    third = next((i for i, name in enumerate(names) if _SPLIT_COLUMNS.search(name)), None)
+    return True, first, second, third
+
+
+def _is_file(cell: str) -> bool:
+    return os.path.splitext(cell)[1].lower() in (*SUFFIXES, *ARRAYS)
 
 
 def _inside(written: str, homes: tuple[str, str]) -> str | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from segdoctor import __version__
 from segdoctor.core.data_facts import FileProblem, ImageFacts, MaskFacts, PixelFacts, ShapeFacts
+from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.look import Job
 from segdoctor.sources.voc.summary import Summary
 
@@ -100,11 +101,10 @@ def _key(job: Job, limit: int) -> bytes | None:
         if path is None:
             parts.append(None)
             continue
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):  # absent, or behind a URL: nothing says whether it changed
+        version = storage.version_of(path)
+        if version is None:
             return None
-        parts += [path, status.st_size, status.st_mtime_ns]
+        parts += [path, *version]
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
 
 

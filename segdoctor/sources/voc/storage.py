@@ -89,6 +89,30 @@ def open_url(path: str) -> tuple[BinaryIO, int]:
     return _asked(path, opened)
 
 
+_CHANGES = (
+    *("mtime", "last_modified", "LastModified", "updated", "created"),
+    *("ETag", "etag", "md5Hash", "generation", "checksum"),
+)
+
+
+def version_of(path: str) -> tuple[object, ...] | None:
+    """What changes whenever a file does: its size, and when it was changed or the digest that its
+    store keeps. None where it is absent, or nothing says whether it changed."""
+    if not is_url(path):
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):
+            return None
+        return status.st_size, status.st_mtime_ns
+    system, inside = _system(path)
+    try:
+        information = _asked(path, lambda: system.info(inside))
+    except OSError:
+        return None
+    told = [(name, str(information[name])) for name in _CHANGES if information.get(name)]
+    return (information.get("size"), *told) if told else None
+
+
 def above(path: str) -> str:
     """The folder that a folder is in. On the disk it stays relative, so that a report does not
     name the machine's folders."""
