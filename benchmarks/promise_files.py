@@ -200,7 +200,7 @@ def many_pairs(folder: Path, voc: Path, count: int = 100_000) -> Iterator[Row]:
         [sys.executable, "-c", SCAN, str(made), str(count)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    took, peak = map(float, done.stdout.split())
+    took, _, peak = map(float, done.stdout.split())
     yield (
         f"8 {count:,} pairs: headers",
         f"{took:.0f} s, {peak:.0f} MB",

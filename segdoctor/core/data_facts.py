@@ -174,6 +174,13 @@ class AlignmentFacts:
     right: float = 0.0
     displaced_chance: float = 1.0
 
+    @property
+    def sharpness(self) -> float:
+        """How well masks of this kind fit where they fit best, whichever image or turn that is:
+        the median over all pairs. Coarse masks, and objects without edges, fit nowhere well."""
+        best = sorted(max(pair.own, pair.partner_z, pair.turn_z) for pair in self.pairs)
+        return best[len(best) // 2] if best else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class ScanFacts:

@@ -53,9 +53,11 @@ class Picture:
     """Arrays that the report draws: examples before and after.
 
     ``image`` uint8 (H, W, 3); ``label`` and the ``predictions`` integer (H, W), by run name.
+    ``tiles``: caption → uint8 (H, W, 3), drawn in their place where there are some.
     """
 
     name: str
     image: Any
     label: Any
     predictions: Mapping[str, Any] = field(default_factory=dict)
+    tiles: Mapping[str, Any] = field(default_factory=dict)

@@ -56,6 +56,23 @@ class PairsMisaligned(Probe):
         default=0.5,
         metadata={"doc": "deviations by which the other's own mask may fit better at most"},
     )
+    sharp: float = field(
+        default=4.0,
+        metadata={
+            "doc": "median best fit of the masks below which no pair can be named (VOC: 9; masks "
+            "drawn with few clicks: 3)"
+        },
+    )
+    stranger: float = field(
+        default=2.0,
+        metadata={"doc": "fit of its own mask up to which it may be another image's"},
+    )
+    stranger_share: float = field(
+        default=0.33, metadata={"doc": "… or up to this share of the masks' median best fit"}
+    )
+    several: int = field(
+        default=3, metadata={"doc": "turned pairs from which on their own fit may be better"}
+    )
     fewest_displaced: int = field(
         default=4, metadata={"doc": "pairs that must be displaced to one and the same place"}
     )
@@ -126,15 +143,24 @@ class PairsMisaligned(Probe):
 
     def wrong_pairs(self, facts: AlignmentFacts) -> list[PairFit]:
         """The pairs that another partner explains, the clearest first."""
+        if facts.sharpness < self.sharp:
+            return []
         tries = len(facts.pairs) * (len(facts.pairs) - 1)
         named = [
             pair
             for pair in facts.pairs
-            if self._better(facts, pair, pair.partner_z, pair.partner_own, tries)
-            or self._better(facts, pair, pair.claimed_z, pair.claimed_own, tries)
-            or self._exchanged(facts, pair, tries / 2)
+            if self._a_stranger(facts, pair)
+            and (
+                self._better(facts, pair, pair.partner_z, pair.partner_own, tries)
+                or self._better(facts, pair, pair.claimed_z, pair.claimed_own, tries)
+                or self._exchanged(facts, pair, tries / 2)
+            )
         ]
         return sorted(named, key=lambda pair: -pair.gap)
+
+    def _a_stranger(self, facts: AlignmentFacts, pair: PairFit) -> bool:
+        """Whether the pair's own fit is what a mask of another image has."""
+        return pair.own <= max(self.stranger, self.stranger_share * facts.sharpness)
 
     def _better(
         self, facts: AlignmentFacts, pair: PairFit, fit: float, rival: float, tries: int
@@ -164,6 +190,8 @@ class PairsMisaligned(Probe):
         """The pairs whose own mask fits once it is turned."""
         from segdoctor.measures.alignment import chance
 
+        if facts.sharpness < self.sharp:
+            return []
         tries = _TURNS * len(facts.pairs)
         named = [
             pair
@@ -172,6 +200,9 @@ class PairsMisaligned(Probe):
             and pair.turn_z - pair.own >= self.gap
             and chance(pair.turn_z, len(facts.pairs), tries) <= self.chance
         ]
+        if len(named) < max(self.several, self.displaced_share * len(facts.pairs)):
+            # A turned mask of a symmetric object fits half: of many it is believed, of one not.
+            named = [pair for pair in named if self._a_stranger(facts, pair)]
         return sorted(named, key=lambda pair: pair.own - pair.turn_z)
 
     def _is_displaced(self, facts: AlignmentFacts) -> bool:

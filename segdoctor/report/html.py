@@ -108,7 +108,8 @@ def _context(report: Report) -> dict[str, Any]:
         "curves": [_figure(item) for item in there if item.slug in ("loss", "miou")],
         "figures": [_figure(item) for item in there if item.slug not in ("loss", "miou")],
         "not_drawn": _not_drawn(report, drawn),
-        "pictures": _pictures(report),
+        "pictures": _pictures(pictures.rows(report)),
+        "pairs": _pictures(pictures.pairs(report)),
         "key": pictures.key(report),
         "tables": tables(report),
         "most_rows": _ROWS,
@@ -183,13 +184,13 @@ def _not_drawn(report: Report, drawn: Iterable[Drawn]) -> list[tuple[str, list[s
     for item in drawn:
         if item.missing:
             groups.setdefault(item.missing, []).append(item.title)
-    if report.kind in EXAMINED and not report.pictures:
+    if report.kind in EXAMINED and not pictures.rows(report):
         why = "no trial was run" if not report.trials else "the trial kept no example"
         groups.setdefault(why, []).append("Examples before and after")
     return list(groups.items())
 
 
-def _pictures(report: Report) -> list[dict[str, Any]]:
+def _pictures(rows: Iterable[pictures.Row]) -> list[dict[str, Any]]:
     return [
         {
             "name": row.name,
@@ -198,7 +199,7 @@ def _pictures(report: Report) -> list[dict[str, Any]]:
                 for tile in row.tiles
             ],
         }
-        for row in pictures.rows(report)
+        for row in rows
     ]
 
 

@@ -218,7 +218,7 @@ def _examples(page: Sheet, report: Report) -> None:
     """The first examples: image, label, and the first and the last prediction."""
     rows = [
         (row.tiles if len(row.tiles) <= 4 else (*row.tiles[:3], row.tiles[-1]))
-        for row in pictures.rows(report, _ROWS)
+        for row in (*pictures.pairs(report, _ROWS), *pictures.rows(report, _ROWS))
     ]
     if not rows:
         return

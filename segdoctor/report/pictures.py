@@ -57,7 +57,22 @@ def class_colours() -> tuple[str, ...]:
 def rows(report: Report, most: int = _MOST) -> tuple[Row, ...]:
     """The first ``most`` examples, each with the first and the last predictions."""
     void = void_label(report)
-    return tuple(_row(picture, void) for picture in report.pictures[:most])
+    return tuple(_row(picture, void) for picture in _examples(report)[:most])
+
+
+def pairs(report: Report, most: int = _MOST) -> tuple[Row, ...]:
+    """The pairs of image and mask that are to be looked at."""
+    return tuple(
+        Row(
+            clean(picture.name, 80),
+            tuple(Tile(clean(words, 90), _photo(tile)) for words, tile in picture.tiles.items()),
+        )
+        for picture in [picture for picture in report.pictures if picture.tiles][:most]
+    )
+
+
+def _examples(report: Report) -> list[Picture]:
+    return [picture for picture in report.pictures if not picture.tiles]
 
 
 def _row(picture: Picture, void: int | None) -> Row:
@@ -79,7 +94,7 @@ def key(report: Report, most: int = _MOST) -> tuple[Swatch, ...]:
 
     void = void_label(report)
     present: set[int] = set()
-    for picture in report.pictures[:most]:
+    for picture in _examples(report)[:most]:
         arrays: Iterable[Any] = (
             picture.label,
             *(picture.predictions[name] for name in _kept(list(picture.predictions))),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import segdoctor
 from segdoctor.core.errors import UserError
@@ -266,3 +268,45 @@ def test_a_hanging_generator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.exit_code == 3
     assert "batch 2 of the generator did not come within 0.3 s" in report.headline
     assert report.diagnosis is None
+
+
+PIPELINE = """
+import numpy as np
+
+def make():
+    for start in (0, 4):
+        yield X[start:start + 4], Y[start:start + 4]
+    {change}
+
+from PIL import Image
+from pathlib import Path
+HERE = Path(__file__).parent / "set"
+NAMES = sorted(path.stem for path in (HERE / "images").glob("*.png"))
+X = np.stack([np.asarray(Image.open(HERE / f"images/{{n}}.png")) for n in NAMES]) / 127.5 - 1
+Y = np.stack([np.asarray(Image.open(HERE / f"masks/{{n}}.png")) for n in NAMES]).astype("int32")
+Y = np.where(Y == 255, {void}, Y)
+"""
+
+
+@pytest.mark.parametrize(("void", "expected"), [(255, False), (0, True)])
+def test_batches_of_a_file_of_mine_beside_the_files_of_a_url(
+    void: int, expected: bool, tmp_path: Path
+) -> None:
+    x, y = scenes(8)
+    x = x + np.random.default_rng(0).normal(0, 0.2, (8, 4, 4, 3)).repeat(8, 1).repeat(8, 2)
+    for part, pixels in (("images", (np.clip(x, -1, 1) + 1) * 127.5), ("masks", y)):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        for i, picture in enumerate(pixels.astype(np.uint8)):
+            Image.fromarray(picture).save(tmp_path / "set" / part / f"{i}.png")
+    (tmp_path / "pipeline.py").write_text(PIPELINE.format(change="", void=void))
+    report = segdoctor.check(
+        net(),
+        f"{tmp_path / 'pipeline.py'}:make",
+        files=f"file://{tmp_path / 'set'}",
+        ignore_label=255,
+        loss=right(),
+        trial=False,
+        select="IGN007",
+    )
+    assert ("IGN007" in report.codes) is expected
+    assert any("8 of 8 examples are whole pictures of the files" in n for n in report.notes)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from segdoctor.core.data_facts import AlignmentFacts
+from segdoctor.core.data_facts import AlignmentFacts, PairFit
+from segdoctor.measures import edges
 from segdoctor.measures.alignment import chance, chance_of_all, fits, standardised
 from segdoctor.measures.drawing import draw_scene
 from segdoctor.measures.edges import TURNS, box_mean, image_edges, mask_edges, turned
 from segdoctor.measures.pairing import SmallPair, alignment
+from segdoctor.probes.alignment import PairsMisaligned
 
 COUNT = 24
 Array = NDArray[np.uint8]
@@ -178,3 +182,61 @@ def test_scaling_an_image_leaves_its_mask_fitting() -> None:
     facts = facts_of(images, masks)
     assert facts.mean > 5
     assert sum(pair.gap < 0 for pair in facts.pairs) >= 10
+
+
+def smoothed(mask: Array, by: int = 3) -> Array:
+    size = mask.shape[1] // by, mask.shape[0] // by
+    small = Image.fromarray(mask).resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(small.resize(mask.shape[::-1], Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize("scale", [255, 20], ids=["0/255", "ids"])
+def test_the_outline_of_a_smoothed_mask_is_that_of_the_drawn_one(
+    scale: int, scenes: list[tuple[Array, Array]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def likeness() -> float:
+        found = []
+        for _, mask in scenes:
+            drawn = np.where((mask > 0) & (mask < 255), scale, 0).astype(np.uint8)
+            outlines = [mask_edges(ids.astype(np.int32)) for ids in (drawn, smoothed(drawn))]
+            first, second = (outline[0].ravel() for outline in outlines if outline is not None)
+            found.append(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
+        return float(np.median(found))
+
+    settled = likeness()
+    monkeypatch.setattr(edges, "_without_ramps", lambda ids: ids)
+    assert settled > max(0.65, likeness() + 0.1)
+
+
+def weak(own: float, partner: float, turn: float, others: float) -> AlignmentFacts:
+    """One pair that something else fits better, among 39 of ``others``."""
+
+    def fit(name: str, own: float, partner: float, turn: float) -> PairFit:
+        return PairFit(name, name, name, own, "1", partner, 5.0, "1", 0.0, 9.0, "mirrored", turn)
+
+    rest = [fit(str(i), others, 1.0, 1.0) for i in range(1, 40)]
+    return AlignmentFacts((fit("0", own, partner, turn), *rest), 40, 5.0, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("facts", "named"),
+    [
+        (weak(0.5, 8.0, 0.0, 9.0), True),
+        (weak(0.5, 0.0, 8.0, 9.0), True),
+        (weak(3.6, 8.0, 0.0, 9.0), False),  # its own fits as no other image's does
+        (weak(3.6, 0.0, 8.0, 9.0), False),
+        (weak(0.5, 8.0, 0.0, 3.0), False),  # coarse masks: none fits well anywhere
+        (weak(0.5, 0.0, 8.0, 3.0), False),
+    ],
+)
+def test_a_pair_is_named_where_masks_of_its_kind_fit_well(
+    facts: AlignmentFacts, named: bool
+) -> None:
+    assert bool(PairsMisaligned().findings_of(facts)) is named
+
+
+def test_of_many_turned_masks_symmetric_ones_are_believed() -> None:
+    facts = weak(3.6, 0.0, 8.0, 9.0)
+    turned_pairs = [replace(facts.pairs[0], stem=str(100 + i)) for i in range(4)]
+    many = replace(facts, pairs=(*turned_pairs, *facts.pairs))
+    assert len(PairsMisaligned().turned_pairs(many, set())) == 5

@@ -113,7 +113,8 @@ def across(
         for split, other in compared(splits, trained_on):
             mine = [path for path in known if stems[path] in members[split]]
             theirs = [path for path in known if stems[path] in members[other]]
-            fresh = [path for path in theirs if path not in mine]
+            known_here = set(mine)
+            fresh = [path for path in theirs if path not in known_here]
             if mine and fresh:
                 found.append(
                     Overlap(by, split, other, stems[mine[0]], stems[fresh[0]], mine[0], fresh[0])

@@ -21,12 +21,14 @@ class _Rows:
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._starts = array("q")  # -1: there is none
+        self._places: array[int] | None = None
         self.count = 0
 
     def put(self, place: int, value: Any) -> None:
         if place >= len(self._starts):
             self._starts.extend([-1] * (place + 1 - len(self._starts)))
         self.count += self._starts[place] < 0
+        self._places = None
         self._starts[place] = len(self._bytes)
         self._bytes += marshal.dumps(value)
 
@@ -36,8 +38,14 @@ class _Rows:
     def get(self, place: int) -> Any:
         return marshal.loads(memoryview(self._bytes)[self._starts[place] :])
 
-    def places(self) -> list[int]:
-        return [place for place, start in enumerate(self._starts) if start >= 0]
+    def places(self) -> Sequence[int]:
+        """Those that are not missing, in order; noted until something is put."""
+        if self.count == len(self._starts):
+            return range(self.count)
+        if self._places is None:
+            known = (place for place, start in enumerate(self._starts) if start >= 0)
+            self._places = array("q", known)
+        return self._places
 
 
 class Names(Sequence[str]):
