@@ -187,6 +187,8 @@ GUESSED = {
     "a labelling tool's": ("JPEGImages/{i}.jpg", "SegmentationClassPNG/{i}.png"),
     "both in one folder": ("{i}_sat.jpg", "{i}_mask.png"),
     "both in a split's folder": ("train/{i}.jpg", "train/{i}_label.png"),
+    "one name in one folder": ("{i}.jpg", "{i}.png"),
+    "the image's name and another suffix": ("images/{i}.jpg", "masks/{i}.jpg.png"),
     "CamVid's ending": ("train/a{i}.png", "train_labels/a{i}_L.png"),
     "COCO-stuff inside annotations": (
         "images/train2017/{i}.jpg",

@@ -28,6 +28,7 @@ _SPLITS = (
 )
 _MASK_END = re.compile(r"[_-](?:masks?|labels?|seg|segmentation|gt|groundtruth)$", re.I)
 _IMAGE_ENDS = ("", "_sat", "_image", "_img", "_rgb", "-image", "_input", "_raw")
+_PHOTOS, _DRAWN = (".jpg", ".jpeg"), (".png", ".bmp", ".npy")
 _FEWEST = 2  # pairs that one folder with both must hold
 
 
@@ -75,6 +76,18 @@ def _beside(inside: dict[str, str]) -> tuple[Part, ...]:
     return tuple(parts) if all(_pictures(p.images) and _pictures(p.masks) for p in parts) else ()
 
 
+def _by_suffix(split: str, folder: str, names: list[str]) -> Part | None:
+    """``cat.jpg`` beside ``cat.png``: photographs are JPEG, masks are not."""
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        kinds[stem].add(suffix.lower())
+    both = [stem for stem, found in kinds.items() if found & {*_PHOTOS} and found & {*_DRAWN}]
+    if len(both) < max(_FEWEST, len(kinds) / 2):
+        return None
+    return Part(split, folder, folder, image_kinds=_PHOTOS, mask_kinds=_DRAWN)
+
+
 def _pictures(folder: str) -> bool:
     """Whether there is a file with the name of a picture in it."""
     try:
@@ -100,6 +113,6 @@ def _together(split: str, folder: str) -> Part | None:
         base = stem[: end.start()]
         ways.update((ours, end.group()) for ours in _IMAGE_ENDS if base + ours in stems)
     if not ways:
-        return None
+        return _by_suffix(split, folder, names)
     (image_end, mask_end), count = ways.most_common(1)[0]
     return Part(split, folder, folder, image_end, mask_end) if count >= _FEWEST else None

@@ -90,10 +90,10 @@ class Collected:
 def index_part(part: Part, images: Files, masks: Files, to: Collected) -> None:
     """Stem → path of the files of a part; stems of a split begin with its name."""
     prefix = f"{part.split}/" if part.split else ""
-    own_images = _files(part.images, to, part.image_end, part.deep)
+    own_images = _files(part.images, to, part.image_end, part.deep, part.image_kinds)
     if part.images == part.masks and part.mask_end:
         own_images.leave_out(part.mask_end)
-    own_masks = _files(part.masks, to, part.mask_end, part.deep)
+    own_masks = _files(part.masks, to, part.mask_end, part.deep, part.mask_kinds)
     # `cat_mask.png` belongs to `cat.jpg`, but a name that fits as it is comes first.
     bare = {_bare(stem): stem for stem in own_images if stem not in own_masks}
     images.take(own_images, prefix)
@@ -109,18 +109,26 @@ def index_part(part: Part, images: Files, masks: Files, to: Collected) -> None:
 
 
 def _bare(stem: str) -> str:
-    return _AFFIXES.sub("", stem)
+    name, suffix = os.path.splitext(stem)  # `cat.jpg.png` is the mask of `cat.jpg`
+    return _AFFIXES.sub("", name if suffix.lower() in SUFFIXES else stem)
 
 
-def _files(folder: str, to: Collected, ending: str = "", deep: bool = False) -> Files:
+def _files(
+    folder: str,
+    to: Collected,
+    ending: str = "",
+    deep: bool = False,
+    kinds: tuple[str, ...] = (),
+) -> Files:
     """Stem → path of everything in a folder that is or may be meant as an image.
 
-    With ``ending`` only of names that end so, without it; with ``deep`` of the folders inside.
+    With ``ending`` only of names that end so, without it; with ``deep`` of the folders inside;
+    with ``kinds`` only of those suffixes.
     """
     files = Files()
     if deep:
         for below in subfolders(folder).values():
-            files.take(_files(below, to, ending), f"{os.path.basename(below)}/")
+            files.take(_files(below, to, ending, kinds=kinds), f"{os.path.basename(below)}/")
         return files
     try:
         names = [name for name, _ in storage.entries(folder)]
@@ -135,6 +143,8 @@ def _files(folder: str, to: Collected, ending: str = "", deep: bool = False) -> 
         if name.startswith(".") or suffix.lower() in _NOT_IMAGES:
             continue
         if pictures and suffix.lower() in ARRAYS:  # lies beside pictures, and is none
+            continue
+        if kinds and suffix.lower() not in kinds:
             continue
         path = os.path.join(folder, name)
         if suffix.lower() not in SUFFIXES and storage.is_folder(path):

@@ -14,7 +14,8 @@ class Part:
 
     ``image_end`` and ``mask_end`` are endings of the names that the pairing leaves out
     (``_leftImg8bit``); files without them are of another kind. ``deep``: files lie one folder
-    deeper, whose name belongs to theirs.
+    deeper, whose name belongs to theirs. ``image_kinds`` and ``mask_kinds`` are the suffixes that
+    tell both apart where they have one folder and one name.
     """
 
     split: str
@@ -23,6 +24,8 @@ class Part:
     image_end: str = ""
     mask_end: str = ""
     deep: bool = False
+    image_kinds: tuple[str, ...] = ()
+    mask_kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
