@@ -67,27 +67,24 @@ def check(
         A built model (Keras 3 or tf_keras), or a ``.h5`` / ``.keras`` file. A live model is as it
         was afterwards: weights, statistics, flags, optimizer, compile and random state.
     data : path, arrays, data set or generator, optional
-        A data set folder or URL; ``"file.py:name"``, which names one of the following in a file of
-        yours; ``(x, y)`` or ``(x, y, sample_weight)`` with x (B, H, W, channels) and y ids
-        (B, H, W), (B, H, W, 1) or one-hot (B, H, W, C); a ``tf.data.Dataset``, ``PyDataset``, or
-        generator of batches. Without it only the graph and the weights are examined.
+        A data set folder or URL; ``(x, y)`` or ``(x, y, sample_weight)`` with x
+        (B, H, W, channels) and y ids (B, H, W), (B, H, W, 1) or one-hot (B, H, W, C); a
+        ``tf.data.Dataset``, ``PyDataset``, or generator of batches; ``"file.py:name"`` of one of
+        these. Without it only graph and weights are examined.
     files : path or URL, optional
         The folder that arrays or batches are made of: both are held against each other.
     loss, optimizer, metrics : optional
         As for ``compile``. Default: what the model was compiled with.
-    num_classes : int, optional
-    ignore_label : int or False, optional
-        None: found out; an int: declared; False: there is none.
+    num_classes, ignore_label : int, optional
+        None: found out; an int: declared; ``ignore_label=False``: there is none.
     preprocess : {"tf", "caffe", "torch", "unit", "none"}, optional
-        How the folder's images are scaled; given, it is judged.
+        How the folder's images are scaled; it is judged.
     history : path, dict, pandas frame or Keras History, optional
         What a training reported epoch by epoch: a CSVLogger or JSON file, or a TensorBoard folder.
     callbacks : list of callbacks, optional
         Those given to ``fit``; the keys they watch, their direction and patience are judged.
-    class_weight : dict, optional
-        As given to ``fit``.
-    validation_data : optional
-        As given to ``fit``; None: unknown, False: there is none.
+    class_weight, validation_data : optional
+        As given to ``fit``; ``validation_data`` None: unknown, False: there is none.
     freeze : int or str, optional
         Freeze the first N layers, all up to a layer's name, all that begin so, or ``"bn"``.
     label_map : str or dict, optional
@@ -100,8 +97,7 @@ def check(
     trust : bool
         Let code in a model file run, in a child process that is confined where the system can.
     apart : bool
-        Examine a file in such a child process in any case: a crash, a lack of memory or a hanging
-        step ends the child alone, and what was found is kept.
+        Such a child in any case: a crash or a hanging step ends it alone, what was found is kept.
     fail_on : {"error", "warning", "never"}
         From which severity on ``exit_code`` is 1.
     out : folder, optional

@@ -160,7 +160,9 @@ class AlignmentFacts:
     ``chance`` is the probability that a random pairing fits as well (permutation test).
     ``displaced`` are the stems of the pairs whose mask fits best at one and the same other place,
     ``down`` and ``right`` (shares of height and width) how far the mask lies from it, and
-    ``displaced_chance`` the probability that one pair points there by chance. ``no_outline``
+    ``displaced_chance`` the probability that one pair points there by chance, ``displaced_gain``
+    by how much better they fit there (median), ``displaced_elsewhere`` how many pairs fit best just
+    as far away in other directions. ``no_outline``
     counts the pairs whose mask has one region only, ``total`` all pairs of the set.
     """
 
@@ -173,6 +175,8 @@ class AlignmentFacts:
     down: float = 0.0
     right: float = 0.0
     displaced_chance: float = 1.0
+    displaced_gain: float = 0.0
+    displaced_elsewhere: int = 0
 
     @property
     def sharpness(self) -> float:

@@ -77,6 +77,8 @@ def judged(
         down=moved.down if moved else 0.0,
         right=moved.right if moved else 0.0,
         displaced_chance=moved.chance if moved else 1.0,
+        displaced_gain=float(np.median(moved.gains)) if moved else 0.0,
+        displaced_elsewhere=moved.elsewhere if moved else 0,
     )
 
 

@@ -20,7 +20,8 @@ _CELLS = 9  # that count as one place
 class Displacement:
     """The displacement that most of the displaced pairs share, in shares of height and width
     (positive: the mask lies below, to the right). ``pairs`` are those whose outline fits best
-    there (to one cell), ``gains`` by how much better in z than where it is, ``chance`` the
+    there (to one cell), ``gains`` by how much better in z than where it is, ``elsewhere`` how many
+    fit best just as far away in other directions (outlines drawn too wide do), ``chance`` the
     probability that a given pair would point there by chance: as many do in other directions, just
     as far away."""
 
@@ -29,6 +30,7 @@ class Displacement:
     pairs: tuple[int, ...]
     gains: tuple[float, ...]
     chance: float
+    elsewhere: int = 0
 
 
 def common_displacement(
@@ -64,6 +66,7 @@ def common_displacement(
         pairs=tuple(members.tolist()),
         gains=tuple(gains[members].tolist()),
         chance=_chance(best, members, reach),
+        elsewhere=len(_on_the_ring(best, members)),
     )
 
 
@@ -74,11 +77,17 @@ def _chance(best: NDArray[np.intp], members: NDArray[np.intp], reach: int) -> fl
     many lie that far off. Far away, where there is nothing, all places are alike.
     """
     away = np.hypot(*best[members].mean(axis=0))
-    distance = np.hypot(best[:, 0], best[:, 1])
-    others = np.setdiff1d(np.flatnonzero(np.abs(distance - away) <= _RING), members)
+    others = _on_the_ring(best, members)
     cells = 2 * np.pi * away * 2 * _RING - _CELLS
     around = len(others) * _CELLS / max(cells, _CELLS) / len(best)
     return float(max(around, _CELLS / (2 * reach + 1) ** 2))
+
+
+def _on_the_ring(best: NDArray[np.intp], members: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The other pairs whose best fit is as far away as the members'."""
+    away = np.hypot(*best[members].mean(axis=0))
+    distance = np.hypot(best[:, 0], best[:, 1])
+    return np.setdiff1d(np.flatnonzero(np.abs(distance - away) <= _RING), members)
 
 
 def _around(edges: Float, outline: Float, reach: int) -> NDArray[np.float64]:

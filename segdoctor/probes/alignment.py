@@ -10,6 +10,7 @@ from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.network_facts import ImageMover
 from segdoctor.core.probe import NotExaminedError, Probe
+from segdoctor.probes.alignment_words import looked_at, more, way
 
 _TURNS = 4  # that are tried of each mask
 
@@ -78,6 +79,17 @@ class PairsMisaligned(Probe):
     )
     displaced_share: float = field(
         default=0.05, metadata={"doc": "share of the pairs that must be displaced alike"}
+    )
+    displaced_gain: float = field(
+        default=2.0,
+        metadata={
+            "doc": "deviations by which they must fit better there (VOC masks 12 px aside: 6; "
+            "boxes in the place of outlines: 1.4)"
+        },
+    )
+    elsewhere: float = field(
+        default=1.0,
+        metadata={"doc": "share of them that may fit best just as far away in other directions"},
     )
     set_chance: float = field(
         default=0.05,
@@ -210,7 +222,9 @@ class PairsMisaligned(Probe):
         # So many at one place by chance: the expected number, and five deviations more.
         expected = facts.displaced_chance * len(facts.pairs)
         return (
-            count >= self.fewest_displaced
+            facts.displaced_gain >= self.displaced_gain
+            and facts.displaced_elsewhere <= self.elsewhere * count
+            and count >= self.fewest_displaced
             and count >= self.displaced_share * len(facts.pairs)
             and count > expected + 5 * max(expected, 0.04) ** 0.5
         )
@@ -222,8 +236,8 @@ class PairsMisaligned(Probe):
     def _wrong(self, facts: AlignmentFacts, wrong: list[PairFit]) -> Finding:
         count, first = len(wrong), wrong[0]
         message = (
-            f"In {count:,} of {_looked_at(facts)} the mask belongs to another image: the mask of "
-            f"{first.stem} {self._in_words(first)}{_more(count)}."
+            f"In {count:,} of {looked_at(facts)} the mask belongs to another image: the mask of "
+            f"{first.stem} {self._in_words(first)}{more(count)}."
         )
         evidence = [
             Evidence("pairs that another partner explains", count, 0, "pairs"),
@@ -259,8 +273,8 @@ class PairsMisaligned(Probe):
         count, first = len(turned), turned[0]
         hows = sorted({pair.turn for pair in turned})
         message = (
-            f"In {count:,} of {_looked_at(facts)} the mask fits its image only once it is "
-            f"{' or '.join(hows)}: {first.stem}{_more(count)}."
+            f"In {count:,} of {looked_at(facts)} the mask fits its image only once it is "
+            f"{' or '.join(hows)}: {first.stem}{more(count)}."
         )
         evidence = [Evidence("masks turned against their image", count, 0, "pairs")]
         evidence += [
@@ -284,8 +298,8 @@ class PairsMisaligned(Probe):
     def _displaced(self, facts: AlignmentFacts) -> Finding:
         count = len(facts.displaced)
         message = (
-            f"In {count:,} of {_looked_at(facts)} the mask lies {_way(facts)} of where it fits: "
-            f"{facts.displaced[0]}{_more(count)}."
+            f"In {count:,} of {looked_at(facts)} the mask lies {way(facts)} of where it fits: "
+            f"{facts.displaced[0]}{more(count)}."
         )
         paths = {pair.stem: pair.mask for pair in facts.pairs}
         evidence = [
@@ -303,7 +317,7 @@ class PairsMisaligned(Probe):
 
     def _unaligned(self, facts: AlignmentFacts) -> Finding:
         message = (
-            f"In {_looked_at(facts)} the masks' outlines hardly follow the edges of their own "
+            f"In {looked_at(facts)} the masks' outlines hardly follow the edges of their own "
             f"images better than those of others (p = {facts.chance:.2f}), and no other pairing or "
             "turn does: they are paired with images that are not here, or cropped or stretched "
             "apart, or what they mark has no edges."
@@ -320,27 +334,3 @@ class PairsMisaligned(Probe):
         words = "Draw ten masks over their images and look."
         code = "plt.imshow(image); plt.imshow(mask, alpha=0.5)"
         return self.finding(message, evidence, Fix(words, code), "warning")
-
-
-def _looked_at(facts: AlignmentFacts) -> str:
-    count = len(facts.pairs)
-    return (
-        f"{count:,} pairs" if count == facts.total else f"{count:,} pairs drawn of {facts.total:,}"
-    )
-
-
-def _more(count: int) -> str:
-    return f", and {count - 1:,} more" if count > 1 else ""
-
-
-def _way(facts: AlignmentFacts) -> str:
-    parts = []
-    if abs(facts.down) >= 0.005:
-        parts.append(
-            f"{abs(facts.down):.1%} of the height {'below' if facts.down > 0 else 'above'}"
-        )
-    if abs(facts.right) >= 0.005:
-        parts.append(
-            f"{abs(facts.right):.1%} of the width {'right' if facts.right > 0 else 'left'}"
-        )
-    return " and ".join(parts)

@@ -202,6 +202,7 @@ def test_turned_masks() -> None:
 def test_displaced_masks(count: int, status: str) -> None:
     facts = aligned(
         displaced=tuple(f"p{i}" for i in range(count)),
+        displaced_gain=6.0,
         down=-0.04,
         right=0.06,
         displaced_chance=0.004,
