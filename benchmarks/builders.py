@@ -3,12 +3,14 @@
     python benchmarks/builders.py [VOC FOLDER] [--only NAME] [--path FOLDER …]
 
 Nets of keras.applications with an FCN head always; keras-hub, keras-unet-collection and
-segmentation-models where they are installed (or below a folder given with ``--path``).
+segmentation-models where they are installed (or below a folder given with ``--path``). Each is
+examined with the Keras that it is made of: with TF_USE_LEGACY_KERAS=1 the last two give tf_keras.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import time
@@ -95,6 +97,12 @@ def qubvel(name: str, side: int) -> Any:
     )
 
 
+def keras_of(model: Any) -> Any:
+    """The package that the model is made of: ``keras`` or ``tf_keras``."""
+    kinds = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
+    return importlib.import_module("tf_keras" if "tf_keras" in kinds else "keras")
+
+
 def nets() -> Iterator[tuple[str, Callable[[int], Any]]]:
     for name in FULLY_CONVOLUTIONAL:
         yield f"keras.applications {name} + FCN", lambda side, n=name: fully_convolutional(n, side)
@@ -134,11 +142,12 @@ def main() -> None:
             print(f"{name:44} not built: {type(error).__name__}: {str(error)[:90]}", flush=True)
             continue
         start = time.perf_counter()
+        own = keras_of(model)
         report = segdoctor.check(
             model,
             (batch.x, batch.y),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
-            optimizer=keras.optimizers.Adam(1e-3),
+            loss=own.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
+            optimizer=own.optimizers.Adam(1e-3),
             metrics=[],
             trial=False,
             batch_size=8,
@@ -148,7 +157,7 @@ def main() -> None:
         told = [f"{f.code} {f.severity}" for f in report.findings]
         crashed = [o.code for o in report.outcomes if o.status == "crashed"]
         print(
-            f"{name:44} {seconds:5.1f} s  {', '.join(told) or 'silent'}"
+            f"{name:44} {own.__name__:8} {seconds:5.1f} s  {', '.join(told) or 'silent'}"
             + (f"  CRASHED {crashed}" if crashed else ""),
             flush=True,
         )

@@ -12,12 +12,14 @@ class HistoryFacts:
 
     ``series`` maps a key as training reports it (``"loss"``, ``"val_mean_iou"``) to one value an
     epoch, NaN where an epoch has none. ``epochs`` are the epochs' numbers as they were written.
+    ``unwritten``: of a key that was not written to the end, the epochs that are left.
     """
 
     source: str
     epochs: tuple[int, ...]
     series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unwritten: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.epochs)
@@ -42,6 +44,7 @@ class CallbackFacts:
     restores: bool | None = None
     saves_best: bool | None = None
     start: int = 0
+    cooldown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Training:
     """What is known of the training around the model.
 
     ``validation``: True (there is some), False (there is none), None (unknown). ``reported`` are
-    the keys that the compiled metrics will report, without ``val_``; empty where unknown.
+    the keys that the compiled metrics will report, without ``val_`` (and the losses of each of
+    several outputs); empty where unknown.
     """
 
     validation: bool | None = None

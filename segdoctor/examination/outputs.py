@@ -61,6 +61,8 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...], Reque
     optimizer = request.optimizer if request.optimizer is not None else optimizer_of(model)
     data = _copies(request.data, len(outputs))
     views, aside = [], []
+    # A number of classes that is declared is that of the outputs that have as many channels.
+    fitting = [name for name, tensor in outputs.items() if tensor.shape[-1] == request.num_classes]
     for place, (name, tensor) in enumerate(outputs.items()):
         own = part_of(loss, place, name)
         if (loss is not None and own is None) or len(tensor.shape) < 3:
@@ -71,6 +73,7 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...], Reque
             model=alone(name, tensor),
             loss=own,
             optimizer=optimizer,
+            num_classes=None if fitting and name not in fitting else request.num_classes,
             metrics=part_of(metrics, place, name) or [],
             data=_picked(data[place], place, name),
         )

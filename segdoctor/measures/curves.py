@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_FALLS = re.compile(r"loss|err|mse|mae|rmse|entropy|divergence|distance|hausdorff|perplex|nll")
+_FALLS = re.compile(r"loss|err|mse|mae|rmse|bce|entropy|divergence|distance|hausdorff|perplex|nll")
 _RISES = re.compile(
-    r"acc|iou|io_u|jaccard|dice|f1|f_?score|precision|recall|auc|overlap|kappa|sensitivity|specif"
+    r"acc|iou|io_u|jaccard|dice|tversky|f1|f_?score|precision|recall|auc|overlap|kappa|mcc|matthews"
+    r"|sensitivity|specif"
 )
 
 
@@ -89,14 +90,25 @@ def finite_part(values: Sequence[float]) -> NDArray[np.float64]:
 def first_not_finite(values: Sequence[float]) -> int | None:
     """The place from which on no value is finite any more; None if the curve ends finite.
 
-    A key that is missing in the first epochs, or in some, is a gap and no fault.
+    A key that is missing in the first epochs, or in some, is a gap and no fault; and so is an end
+    that is no longer than the gaps before it (validation in each fifth epoch).
     """
     y = np.asarray(values, dtype=np.float64)
     good = np.flatnonzero(np.isfinite(y))
     if len(y) == 0 or len(good) == len(y):
         return None
     last = int(good[-1]) if len(good) else -1
-    return last + 1 if last + 1 < len(y) else None
+    longest = int(np.diff(good, prepend=-1).max()) - 1 if len(good) > 1 else 0
+    return last + 1 if len(y) - 1 - last > longest else None
+
+
+def rose(values: Sequence[float], gain: float) -> bool:
+    """Whether a score went up by ``gain`` and more, and clearly beyond its noise."""
+    shape = shape_of(values)
+    if shape is None:
+        return False
+    start = float(finite_part(values)[0])
+    return shape.last - min(start, shape.first) > max(gain, 3.0 * shape.noise)
 
 
 def early_stops(
@@ -171,18 +183,24 @@ def replayed_rate(
     patience: int,
     min_delta: float,
     min_rate: float,
+    cooldown: int = 0,
 ) -> list[float]:
     """The learning rate in each epoch that ReduceLROnPlateau makes of a curve."""
     best, waited, rates = math.inf, 0, []
+    resting = 0
     for value in np.asarray(values, dtype=np.float64):
         rates.append(rate)
         signed = -value if direction == "max" else value
+        if resting:
+            resting, waited = resting - 1, 0
         if signed < best - abs(min_delta):
             best, waited = signed, 0
             continue
+        if resting:
+            continue
         waited += 1
         if waited >= patience:
-            rate, waited = max(rate * factor, min_rate), 0
+            rate, waited, resting = max(rate * factor, min_rate), 0, cooldown
     return rates
 
 

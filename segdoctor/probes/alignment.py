@@ -109,14 +109,19 @@ class PairsMisaligned(Probe):
         scan: ScanFacts | None = None,
         fed: FedFacts | None = None,
         image_movers: tuple[ImageMover, ...] = (),
+        unasked_movers: tuple[str, ...] = (),
     ) -> Iterator[Finding]:
-        if image_movers:
-            yield self._in_the_model(image_movers)
         known = [place.alignment for place in (scan, fed) if place and place.alignment]
-        if not known and not image_movers:
-            raise NotExaminedError("fewer than 8 pairs have an outline to compare")
+        found = [self._in_the_model(image_movers)] if image_movers else []
         for facts in known:
-            yield from self.findings_of(facts)
+            found += self.findings_of(facts)
+        if not found and unasked_movers:
+            raise NotExaminedError(
+                f"a layer of the model may move the image alone: {unasked_movers[0]}"
+            )
+        if not found and not known:
+            raise NotExaminedError("fewer than 8 pairs have an outline to compare")
+        yield from found
 
     def _in_the_model(self, movers: tuple[ImageMover, ...]) -> Finding:
         first = movers[0]

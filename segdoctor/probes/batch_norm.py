@@ -189,15 +189,16 @@ class TrainableForcedInference(Probe):
         )
         yield self.finding(
             f"{_layers(len(forced))} trainable, but run on their stored statistics in training "
-            f"too ({told}): training=False is wired into their call.",
+            f"too ({told}): training=False is wired into their call, or the call around them hands "
+            "no mode on.",
             (
                 Evidence("trainable BN in inference mode", len(forced), 0, "layers", worst.layer),
                 Evidence("variance gap", _round(worst.variance_gap), self.variance_gap, "orders"),
                 Evidence("mean gap", _round(worst.mean_gap), self.mean_gap, "deviations"),
             ),
             Fix(
-                "Take training=False out of the call, or freeze these layers if the base is "
-                "pretrained and meant to stay.",
+                "Take training=False out of the call, or hand training on where a call() of your "
+                "own does not; or freeze these layers if the base is pretrained and meant to stay.",
                 "x = base(x)                  # follows fit and predict\n"
                 "# or: base.trainable = False  # frozen, and in inference mode",
                 {"bn.unwire": True},

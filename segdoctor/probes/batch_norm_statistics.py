@@ -58,7 +58,7 @@ class BatchTooSmall(Probe):
         said = (
             f"{poorest.layer} sees a single value of each channel, so its output is constant"
             if constant
-            else f"{len(training)} BN layers take their statistics from so few"
+            else f"so few give the statistics of its {len(training)} BN"
         )
         yield self.finding(
             f"The batch has {size} example{'s' if size > 1 else ''}: {said}.",
@@ -104,6 +104,7 @@ class StatisticsAtDefault(Probe):
         graph: GraphFacts,
         weights: tuple[WeightFacts, ...],
         batch_norms: tuple[BatchNormFacts, ...],
+        bn_observed: tuple[BatchNormObserved, ...] | None = None,
     ) -> Iterator[Finding]:
         if not any(fact.moving_mean is not None for fact in batch_norms):
             if batch_norms:
@@ -111,7 +112,9 @@ class StatisticsAtDefault(Probe):
             return
         layers = {layer.name: layer for layer in graph.layers}
         kernels = {w.layer: w for w in weights if w.name.endswith("kernel")}
-        default = [fact for fact in batch_norms if at_default(fact)]
+        # A layer of one's own that normalises with the batch in prediction too.
+        unused = {seen.layer for seen in bn_observed or () if seen.inference_mode == "batch"}
+        default = [fact for fact in batch_norms if at_default(fact) and fact.layer not in unused]
         guilty = [
             (fact, sign)
             for fact in default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -235,14 +236,18 @@ class MonitorAbsent(Probe):
     )
     why = "Keras only warns once: the callback never acts, and nothing is stopped or saved."
     fix = "Give validation_data, and write the key exactly as training prints it."
-    fine = "A key that is reported in some epochs only (validation_freq)."
+    fine = (
+        "A key that is reported in some epochs only (validation_freq); and one that differs from "
+        "a reported one by Keras' number alone (mean_io_u_1) is a warning: another session "
+        "numbers otherwise."
+    )
     sources = "FAULTS MET-05: a second metric object is named mean_io_u_1"
 
     def examine(self, training: Training, history: HistoryFacts | None = None) -> Iterator[Finding]:
         for callback in _given(training):
             key = callback.monitor
             reported = self._reported(training, history)
-            if key in reported:
+            if key in reported or self._compiled(key, training):
                 continue
             wants_validation = key.startswith("val_")
             if wants_validation and training.validation is False:
@@ -256,10 +261,18 @@ class MonitorAbsent(Probe):
                 *training.reported,
                 "loss",
             ):
-                yield self._absent(callback, "no such metric is compiled", reported, "warning")
+                sure = not wants_validation or training.validation is True
+                why = "no such metric is compiled"
+                yield self._absent(callback, why, reported, "error" if sure else "warning")
             elif wants_validation and training.validation is None:
                 why = "no validation data is known (validation_data= would tell)"
                 yield self._absent(callback, why, reported, "warning")
+
+    def _compiled(self, key: str, training: Training) -> bool:
+        """Whether the metrics as compiled now report the key, whatever a history of before has."""
+        if key.startswith("val_") and not training.validation:
+            return False
+        return key.removeprefix("val_") in training.reported
 
     def _reported(self, training: Training, history: HistoryFacts | None) -> tuple[str, ...]:
         if history is not None:
@@ -270,8 +283,12 @@ class MonitorAbsent(Probe):
     def _absent(
         self, callback: CallbackFacts, why: str, reported: Sequence[str], severity: str
     ) -> Finding:
-        near = difflib.get_close_matches(callback.monitor, reported, 1, 0.5)
+        alike = [name for name in reported if _unnumbered(name) == _unnumbered(callback.monitor)]
+        near = alike or difflib.get_close_matches(callback.monitor, reported, 1, 0.5)
         meant = near[0] if near else "val_loss"
+        if alike:
+            severity = "warning"
+            why += "; a metric made again in a session gets the next number"
         told = ", ".join(reported[:6])
         unknown = why.startswith("no validation data is known")
         never = (
@@ -296,6 +313,11 @@ class MonitorAbsent(Probe):
             ),
             severity="error" if severity == "error" else "warning",
         )
+
+
+def _unnumbered(key: str) -> str:
+    """A key without the number that Keras gives a second metric of a name."""
+    return re.sub(r"_\d+$", "", key)
 
 
 def _round(value: float) -> float:

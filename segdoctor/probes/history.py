@@ -23,17 +23,32 @@ def curve(history: HistoryFacts, *names: str) -> tuple[str, tuple[float, ...]]:
     raise NotExaminedError(f"the history has no {names[0]} (it has {told})")
 
 
-def learned(history: HistoryFacts, *, quality: float) -> str:
-    """The key of a score that shows that something was learnt, "" if none does."""
+def learned(history: HistoryFacts, *, quality: float, gain: float = math.inf) -> str:
+    """The key of a score that shows that something was learnt, "" if none does: it came to
+    ``quality``, or rose by ``gain``."""
+    from segdoctor.measures.curves import rose
+
+    for name, values, good in _overlaps(history):
+        if max(good) >= quality or rose(values, gain):
+            return name
+    return ""
+
+
+def _poor(history: HistoryFacts, best: float) -> bool:
+    """Whether there is a mean IoU or Dice, and none that comes to ``best``."""
+    known = [max(good) for _, _, good in _overlaps(history)]
+    return bool(known) and max(known) < best
+
+
+def _overlaps(history: HistoryFacts) -> Iterator[tuple[str, Sequence[float], Sequence[float]]]:
+    """``(key, values, finite values)`` of each mean IoU and Dice."""
     from segdoctor.measures.curves import finite_part, is_iou
 
     for name, values in history.series.items():
         plain = name.lower()
-        overlap = is_iou(name) or ("dice" in plain and "loss" not in plain)
         good = finite_part(values)
-        if overlap and len(good) and max(good) >= quality:
-            return name
-    return ""
+        if (is_iou(name) or ("dice" in plain and "loss" not in plain)) and len(good):
+            yield name, values, [float(value) for value in good]
 
 
 def at(history: HistoryFacts, place: int) -> str:
@@ -52,7 +67,8 @@ class PlateauFromStart(Probe):
     fix = "A flat loss is a symptom: look at the errors of this report first."
     fine = (
         "A pretrained run that starts low and stays there: a mean IoU or Dice above the quality "
-        "limit, or a cross-entropy far below the one of a guess, is no plateau."
+        "limit or on the rise (beside a large penalty that hides the data term), or a "
+        "cross-entropy far below the one of a guess, is no plateau."
     )
     sources = "the question's own run; FAULTS OPT-01, OPT-02"
 
@@ -62,6 +78,15 @@ class PlateauFromStart(Probe):
     fewest: int = field(default=4, metadata={"doc": "epochs needed to judge"})
     quality: float = field(
         default=0.5, metadata={"doc": "mean IoU or Dice from which on the run has learnt"}
+    )
+    gain: float = field(
+        default=0.1, metadata={"doc": "rise of a mean IoU or Dice that shows that it learns"}
+    )
+    poor: float = field(
+        default=0.2, metadata={"doc": "best mean IoU or Dice below which a low loss shows nothing"}
+    )
+    swing: float = field(
+        default=0.12, metadata={"doc": "noise, of the level, from which on the loss swings"}
     )
     far_below: float = field(
         default=0.4,
@@ -75,20 +100,26 @@ class PlateauFromStart(Probe):
         declared: Declared | None = None,
         compiled: CompileFacts | None = None,
     ) -> Iterator[Finding]:
-        from segdoctor.measures.curves import shape_of
+        from segdoctor.measures.curves import finite_part, shape_of
 
         _, values = curve(history, "loss", "train_loss", "training_loss")
         shape = shape_of(values)
         if shape is None or shape.length < self.fewest:
             raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
-        first = next(value for value in values if math.isfinite(value))
-        fall = first - shape.last
+        good = [float(value) for value in finite_part(values)]
+        first = good[0]
+        # A loss that began to fall late has left its level too.
+        last = min(shape.last, sorted(good[-3:])[1])
+        fall = first - last
         if fall > self.smallest_fall * abs(first) and fall > shape.noise:
             return
+        if shape.noise > self.swing * abs(shape.level) and shape.turns >= 0.5:
+            return  # it swings: that is HIST002
         guess = _guess(head, declared, compiled)
-        if learned(history, quality=self.quality):
+        if learned(history, quality=self.quality, gain=self.gain):
             return
-        if guess is not None and shape.last < self.far_below * guess:
+        knows = guess is not None and last < self.far_below * guess
+        if knows and not _poor(history, self.poor):
             return
         evidence = [
             Evidence(
@@ -101,11 +132,12 @@ class PlateauFromStart(Probe):
             Evidence("loss in the first epoch", _round(first)),
             Evidence("loss in the last third", _round(shape.last)),
         ]
+        rose = -fall > max(3.0 * shape.noise, self.smallest_fall * abs(first))
         if guess is not None:
             evidence.append(Evidence("loss of a guess among the classes", _round(guess)))
         yield self.finding(
             f"In {shape.length} epochs the loss went from {first:.3g} to {shape.last:.3g}: it "
-            "never left its first level.",
+            + ("rose." if rose else "never left its first level."),
             evidence,
             Fix(
                 "Do not train longer. A loss that stands still from the first epoch has a cause "
@@ -225,7 +257,8 @@ class NotFiniteAtEpoch(Probe):
 
         broken = {}
         for name, values in history.series.items():
-            place = first_not_finite(values)
+            written = len(values) - history.unwritten.get(name, 0)
+            place = first_not_finite(values[:written])
             if place is not None:
                 broken[name] = place
         losses = {name: place for name, place in broken.items() if "loss" in name.lower()}

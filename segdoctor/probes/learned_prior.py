@@ -73,7 +73,8 @@ class LearnedPriorOnly(Probe):
         share = max(counts.values()) / total
         prior = entropy(list(counts.values()))
         classes = declared.num_classes or len(counts)
-        constant = {share / classes, share / len(counts)}
+        # With two classes it may be the IoU of the foreground alone.
+        constant = {share / classes, share / len(counts), *((0.0,) if len(counts) == 2 else ())}
         known: list[tuple[bool, str, float, float]] = []
         for names, goal, margin, what in (
             (("loss",), prior, self.loss_margin * prior, "loss"),

@@ -26,7 +26,7 @@ _AGREES = 0.02
 # How much nearer one prediction must be than the other to name the statistics that were used.
 _CLEARLY_NEARER = 5.0
 # Values of a layer's input and output that are kept to name the statistics it used.
-_VALUES = 4096
+_VALUES = 2048
 # Values of an output that are kept to compare two passes.
 _SAMPLE = 2048
 # Shares of the initial values (mean 0, variance 1) that a lagging moving average may still hold.
@@ -66,7 +66,8 @@ class Watch:
 
     @cached_property
     def seen(self) -> dict[str, Seen]:
-        return {path: _seen(self.layers[path], *values) for path, values in self.raw.items()}
+        with np.errstate(all="ignore"):  # a variance below 0, a mean of NaN: they are judged later
+            return {path: _seen(self.layers[path], *values) for path, values in self.raw.items()}
 
     @cached_property
     def outputs(self) -> dict[str, Vector]:
@@ -126,18 +127,21 @@ def _stored(layer: Any) -> tuple[Any, Any]:
 
 
 def _rows(values: Any, axis: int) -> Any:
-    """A part of the values as rows of channels: it tells the statistics apart, and costs little
-    on a large map."""
+    """A part of the first two examples as rows of channels: it tells the statistics apart, and
+    costs little on a large map."""
     import tensorflow as tf
 
-    values = values[:2]
     rank = len(values.shape)
     if axis != rank - 1:
-        values = tf.transpose(values, [*(a for a in range(rank) if a != axis), axis])
-    size = values.shape.num_elements()
+        values = tf.transpose(values[:2], [*(a for a in range(rank) if a != axis), axis])
+    shape = values.shape.as_list()
+    rows = None if None in shape[1:-1] else 2 * int(np.prod(shape[1:-1]))
+    if rows is None:
+        values = values[:2]
+    size = None if rows is None else rows * shape[-1]
     # An odd stride, so that every column of the map has its part.
     stride = 1 if size is None else max(1, size // _VALUES) | 1
-    return tf.reshape(values, [-1, values.shape[-1]])[::stride]
+    return tf.reshape(values, [-1, shape[-1]])[:rows:stride]
 
 
 def _seen(layer: Any, y: Any, x: Any, mean: Any, variance: Any, count: Any, *stored: Any) -> Seen:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 from segdoctor.core.measured import GradientFacts
 from segdoctor.core.network_facts import Branch
 from segdoctor.recorder.forward import TracedForward
@@ -32,6 +34,8 @@ def zeroed_branches(
         norms[fact.layer] = max(norms.get(fact.layer, 0.0), fact.norm or 0.0)
     with preserved(model):
         whole = first_output(TracedForward(model, False, eager=True)(x).y_pred)
+        if not np.ptp(np.asarray(whole, dtype=np.float32)) > 0.0:
+            return ()  # a head that starts at zero: nothing moves an output that is constant
         found = []
         end = time.perf_counter() + _SECONDS
         for merge, layer in reversed(joined):

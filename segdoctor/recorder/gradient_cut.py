@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from segdoctor.core.error_line import error_line
@@ -14,6 +14,8 @@ _ASIDE = frozenset(
     ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "BroadcastGradientArgs")
 )
 _NAMED_BY_THEMSELVES = frozenset(("StopGradient", "PreventGradient", "PyFunc", "EagerPyFunc"))
+# Flat everywhere; the gradient that TensorFlow registers for them is None.
+_FLAT = frozenset(("Round", "Rint", "Floor", "Ceil", "FloorDiv"))
 _MOST = 5
 
 
@@ -46,12 +48,14 @@ def cutting_operations(model: Any, x: Any, variables: Iterable[Any]) -> object:
         for outer, inner in graph.captures
         if outer is variable.handle
     }
-    found = []
-    for op in _ends(graph.outputs):
-        root = _root(op)
-        if wanted & _behind(root) or (root is not op and wanted & _behind(op)):
-            found.append(CutOperation(root.type, layer_of(root.name, model), root.name))
-    return tuple(dict.fromkeys(found))[:_MOST]
+    roots = [(op, _root(op)) for op in _ends(graph.outputs)]
+    # The cut is where a gradient would have come to the weight. What else has the weight behind
+    # it lies behind the cut: the constants that a batch normalisation takes out of the path.
+    found = [root for _, root in roots if wanted & _behind(root, _differentiable)]
+    if not found:
+        found = [root for op, root in roots if wanted & (_behind(root) | _behind(op))]
+    told = [CutOperation(op.type, layer_of(op.name, model), op.name) for op in found]
+    return tuple(dict.fromkeys(told))[:_MOST]
 
 
 def _ends(outputs: Any) -> list[Any]:
@@ -76,7 +80,7 @@ def _differentiable(op: Any) -> bool:
 
     if op.type in ("Placeholder", "ReadVariableOp"):
         return True
-    if op.type in _NAMED_BY_THEMSELVES:
+    if op.type in _NAMED_BY_THEMSELVES or op.type in _FLAT:
         return False
     if op.outputs and not any(tensor.dtype.is_floating for tensor in op.outputs):
         return False
@@ -99,8 +103,8 @@ def _root(op: Any) -> Any:
     return op
 
 
-def _behind(op: Any) -> set[str]:
-    """Names of all tensors from which ``op`` takes, however far."""
+def _behind(op: Any, through: Callable[[Any], bool] = lambda op: True) -> set[str]:
+    """Names of all tensors from which ``op`` takes, however far, ``through`` these operations."""
     names: set[str] = set()
     seen: set[str] = set()
     waiting = [op]
@@ -111,7 +115,8 @@ def _behind(op: Any) -> set[str]:
         seen.add(here.name)
         for tensor in here.inputs:
             names.add(tensor.name)
-            waiting.append(tensor.op)
+            if through(tensor.op):
+                waiting.append(tensor.op)
     return names
 
 

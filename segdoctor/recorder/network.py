@@ -131,6 +131,7 @@ class NetworkRecorder:
                 "weights": weights,
                 "batch_norms": batch_norm_facts(self.model, self._own, weights),
                 "image_movers": self._movers,
+                "unasked_movers": self._unasked,
             }
             try:
                 with legacy_batch_norm(self.model, self._known.flavour):
@@ -149,9 +150,10 @@ class NetworkRecorder:
         self._own = live_graph(self.model, self._flavour or own_flavour(self.model))
         self._known = self._graph or with_parameters(self._own, weights)
         self._depths = layer_depths(self._known)
-        movers = image_movers(self.model)
+        movers, self._unasked = image_movers(self.model)
         self._movers = tuple(facts for _, facts in movers)
         self._noisy = [layer for layer, _ in movers if "training" in arguments_of(layer)]
+        self._moving: list[Any] | None = None
         self._passes = Passes(self.model, self.loss, self._depths, self._noisy)
         self._step = RealStep(self.model, self.optimizer, planned_steps=self._planned)
 
@@ -166,27 +168,31 @@ class NetworkRecorder:
         return look
 
     def _looked(self, batch: Any) -> _Look:
-        passes = self._passes
-        train = passes.there_and_back(batch, traced=self._traced)
-        infer = passes.forward(batch, training=False, traced=self._traced)
-        updates = self._updates(train)
-        effect = self._effect(batch, train, updates)
-        return _Look(batch, train, infer, self._modes(batch, train, infer), updates, effect)
-
-    def _modes(self, batch: Any, train: Passed, infer: Passed) -> ModeFacts:
-        """The two modes beside each other, noise apart and lag apart."""
-        passes, traced = self._passes, self._traced
-        with without_noise(self.model, self._noisy) as noisy:
-            pass
-        quiet = train
-        if noisy:
-            quiet = passes.forward(batch, training=True, quiet=True, traced=traced)
+        passes, before = self._passes, self._moving
+        with without_noise(self.model, self._noisy) as count:
+            noisy = count > 0
+        beside = None
+        if self._traced and before is not None and not passes.statistics:
+            train, beside = passes.together(batch, before, quiet=noisy)
+        else:
+            train = passes.there_and_back(batch, traced=self._traced)
         norms = dict(batch_norm_layers(self.model))
         moving = [norms[path] for path, seen in train.watch.seen.items() if seen.moved]
-        settled = passes.settled(batch, moving, traced=traced) if moving else infer.y_pred
+        if beside is None or moving != before:
+            beside = passes.beside(batch, moving, quiet=noisy, traced=self._traced)
+        self._moving = moving
+        infer, quiet, settled = beside
+        updates = self._updates(train)
+        effect = self._effect(batch, train, updates)
+        modes = self._modes(batch, quiet or train, infer, settled)
+        return _Look(batch, train, infer, modes, updates, effect)
+
+    def _modes(self, batch: Any, quiet: Passed, infer: Passed, settled: Any) -> ModeFacts:
+        """The two modes beside each other, noise apart and lag apart."""
+        settled = infer.y_pred if settled is None else settled
         gap, left = (output_gap(quiet.y_pred, other) for other in (infer.y_pred, settled))
         if left > _WORTH_ASKING:  # random numbers that no layer of Keras draws?
-            again = passes.forward(batch, training=True, quiet=True, traced=traced)
+            again = self._passes.quietly(batch, traced=self._traced)
             noise = output_gap(quiet.y_pred, again.y_pred)
             gap, left = max(gap - noise, 0.0), max(left - noise, 0.0)
         return ModeFacts(
@@ -248,7 +254,7 @@ class NetworkRecorder:
         if math.isfinite(before) and (much or large):
             after = self._step.loss_after(
                 train.gradients,
-                lambda: self._passes.forward(batch, training=True, quiet=True, traced=False).loss,
+                lambda: self._passes.quietly(batch, traced=False).loss,
             )
         return StepEffect(promised / max(abs(before), 1e-12), before, after)
 

@@ -41,6 +41,10 @@ class Passed:
     ends: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
+# Of inference, of training without noise, and the output of inference with settled statistics.
+Beside = tuple[Passed, Passed | None, Any]
+
+
 class Passes:
     """The passes of one model, loss and set of trainable variables.
 
@@ -77,6 +81,9 @@ class Passes:
             in_graph = self._run("there and back", self._there_and_back, batch, traced=True)
             self._graph_only = bool(self.reach)
             found = in_graph if self._graph_only else found
+        return self._went(found)
+
+    def _went(self, found: Any) -> Passed:
         y_pred, loss, watch, active, gradients, of_output, ends = found
         passed = Passed(y_pred, _number(loss), *self._seen("there and back", watch, active))
         if gradients is not None:
@@ -86,30 +93,56 @@ class Passes:
             passed.ends = dict(zip(self._looked["ends"], ends, strict=True))
         return passed
 
-    def forward(self, batch: Any, *, training: bool, quiet: bool = False, traced: bool) -> Passed:
-        """Forward alone; ``quiet``: dropout and other noise off, and only outputs looked at."""
-        name = f"forward {training} {quiet}"
+    def together(self, batch: Any, layers: list[Any], *, quiet: bool) -> tuple[Passed, Beside]:
+        """:meth:`there_and_back` and :meth:`beside` in one trace, whose parts run side by side."""
+
+        def body(*parts: Any) -> Any:
+            return self._there_and_back(*parts), self._beside(layers, quiet, *parts)
+
+        key = f"together {quiet} {_names(layers)}"
+        went, beside = self._run(key, body, batch, traced=True)
+        return self._went(went), self._stood(beside)
+
+    def quietly(self, batch: Any, *, traced: bool) -> Passed:
+        """Forward as ``fit`` calls the model, with dropout and other noise off."""
 
         def body(x: Any, y: Any, weight: Any) -> Any:
-            calm = without_noise(self.model, self._noisy) if quiet else nullcontext()
-            with calm, watched(self.model, moments=not quiet) as watch:
+            with without_noise(self.model, self._noisy):
+                outputs, loss, _ = self._outputs(x, y, weight, True)
+            return outputs.y_pred, loss
+
+        y_pred, loss = self._run("quietly", body, batch, traced=traced)
+        return Passed(y_pred, _number(loss))
+
+    def beside(self, batch: Any, layers: list[Any], *, quiet: bool, traced: bool) -> Beside:
+        """What needs no gradient: inference; training without noise, where ``quiet`` asks for it;
+        and inference in which ``layers`` hold the statistics that training on this batch would
+        settle on, where there are any."""
+        key = f"beside {quiet} {_names(layers)}"
+        return self._stood(
+            self._run(key, partial(self._beside, layers, quiet), batch, traced=traced)
+        )
+
+    def _beside(self, layers: list[Any], quiet: bool, x: Any, y: Any, weight: Any) -> Any:
+        told = []
+        for training in (False, True)[: 1 + quiet]:
+            calm = without_noise(self.model, self._noisy) if training else nullcontext()
+            with calm, watched(self.model, moments=not training) as watch:
                 outputs, loss, _ = self._outputs(x, y, weight, training)
-            self._looked[name] = (watch, Activity({}))
-            return outputs.y_pred, loss, list(watch.raw.values())
+            self._looked[f"beside {training}"] = (watch, Activity({}))
+            told.append((outputs.y_pred, loss, list(watch.raw.values())))
+        if not layers:
+            return told, None
+        with without_noise(self.model, self._noisy), calibrating(self.model, layers):
+            return told, TracedForward(self.model, False, keeps=False).parts(x)[0]
 
-        y_pred, loss, watch = self._run(name, body, batch, traced=traced)
-        return Passed(y_pred, _number(loss), *self._seen(name, watch, ()))
-
-    def settled(self, batch: Any, layers: list[Any], *, traced: bool) -> Any:
-        """The output of inference in which ``layers`` hold the statistics that training on this
-        batch would settle on."""
-
-        def body(x: Any, y: Any, weight: Any) -> Any:
-            with without_noise(self.model, self._noisy), calibrating(self.model, layers):
-                return TracedForward(self.model, False, keeps=False).parts(x)[0]
-
-        name = "settled " + " ".join(sorted(layer.name for layer in layers))
-        return self._run(name, body, batch, traced=traced)
+    def _stood(self, found: Any) -> Beside:
+        told, settled = found
+        passed = [
+            Passed(y_pred, _number(loss), *self._seen(f"beside {training}", watch, ()))
+            for training, (y_pred, loss, watch) in zip((False, True), told, strict=False)
+        ]
+        return passed[0], passed[1] if len(passed) > 1 else None, settled
 
     def again(self, batch: Any, done: list[str]) -> None:
         """There and back eagerly, raising what its parts raise; ``done`` is told the stages."""
@@ -200,6 +233,10 @@ def _tensors(batch: Any) -> Any:
     return tf.nest.map_structure(
         lambda part: None if part is None else tf.convert_to_tensor(part), batch
     )
+
+
+def _names(layers: list[Any]) -> str:
+    return " ".join(sorted(f"{layer.name} {id(layer)}" for layer in layers))
 
 
 def _number(value: Any) -> float | None:

@@ -24,6 +24,8 @@ def l2_penalty(model: Any, gradients: dict[int, Any], loss_data: float) -> Penal
     """
     import tensorflow as tf
 
+    if not _penalties(model):
+        return None
     kernels = [
         (path, tf_variable(variable))
         for path, variable in owned_variables(model)
@@ -32,10 +34,8 @@ def l2_penalty(model: Any, gradients: dict[int, Any], loss_data: float) -> Penal
     variables = [variable for _, variable in kernels]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        terms = _penalties(model)
-        if not terms:
-            return None
-        total = tf.add_n([tf.cast(tf.reduce_sum(term), tf.float32) for term in terms])
+        terms = [tf.cast(tf.reduce_sum(term), tf.float32) for term in _penalties(model)]
+        total = tf.add_n(terms)
     pulls = tape.gradient(total, variables)
     ratios = []
     for (path, variable), pull in zip(kernels, pulls, strict=True):

@@ -97,6 +97,7 @@ def _by_plateau(
         patience=fact.patience,
         min_delta=fact.min_delta,
         min_rate=fact.min_rate,
+        cooldown=fact.cooldown,
     )
     improving = still_improving(values, rates, fact.direction)
     size = steps_per_epoch or 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,8 @@ from segdoctor.recorder.snapshot import optimizer_variables
 # A planned run of unknown length is looked at up to here for the peak of its schedule.
 _UNKNOWN_STEPS = 100_000
 # Bias-corrected or memoryless: the first step with a gradient is as large as the third.
+_PART = 1 << 22  # elements that are stepped at a time
+_STOCK = ("keras.", "tf_keras.")  # optimizers that step each variable by itself
 _STEADY = ("SGD", "Adam", "AdamW", "Nadam", "Adamax", "Lion")
 
 
@@ -27,7 +29,8 @@ class RealStep:
 
     The optimizer is made anew from its configuration, with its slots where it has any, at the
     peak of its schedule; it takes ``steps`` steps with the same gradient; the weights are given
-    back. Optimizers whose first step is like those that follow take one, the others three.
+    back. Optimizers whose first step is like those that follow take one, the others three. A large
+    net is stepped part by part, so that no more than a part of it is held twice.
 
     Parameters
     ----------
@@ -43,10 +46,9 @@ class RealStep:
     ) -> None:
         self._model, self._optimizer = model, optimizer
         self._steps, self._planned = steps, planned_steps
-        self._twin: Any = None
-        self._traced: Any = None
         self._variables: list[Any] = []
-        self._slots: list[tuple[Any, Any]] = []
+        self._parts: list[_Part] = []
+        self._clip: float | None = None
         self._names: dict[int, tuple[str, str]] = {}
         self.promised = 0.0
         """The fall of the loss that the gradient promised for the last step, per step."""
@@ -64,8 +66,6 @@ class RealStep:
         NotExaminedError
             If the optimizer cannot be made anew, or no variable has a gradient.
         """
-        import tensorflow as tf
-
         reached = [
             variable
             for variable in self._model.trainable_variables
@@ -75,50 +75,111 @@ class RealStep:
             raise NotExaminedError("no trainable variable has a gradient")
         if [*map(id, reached)] != [*map(id, self._variables)]:
             self._begin(reached)
-        given = [gradients[id(tf_variable(variable))] for variable in reached]
-        measure = self._measured
-        if traced and hasattr(self._twin, "build"):
-            self._traced = self._traced or tf.function(partial(self._measured), autograph=False)
-            measure = self._traced
+        self.promised = 0.0
+        lines: list[UpdateFacts] = []
+        scale = self._scale(gradients)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            weights, moves, promised = measure(given)
-        self.promised = float(promised) / (self._steps or 1)
-        return self._lines(np.asarray(weights), np.asarray(moves))
+            for part in self._parts:
+                weights, moves, promised = part.measure(gradients, scale, traced=traced)
+                self.promised += float(promised) / part.steps
+                lines += self._lines(part, np.asarray(weights), np.asarray(moves))
+        return tuple(lines)
 
     def loss_after(self, gradients: dict[int, Any], loss: Callable[[], float | None]) -> Any:
         """``loss()`` as it is after the step that was measured last; all is given back."""
-        given = [gradients[id(tf_variable(variable))] for variable in self._variables]
-        with warnings.catch_warnings(), self._stepped(given):
+        scale = self._scale(gradients)
+        with warnings.catch_warnings(), ExitStack() as stack:
             warnings.simplefilter("ignore")
+            for part in self._parts:
+                stack.enter_context(part.stepped(part.given(gradients, scale)))
             return loss()
 
     def _begin(self, reached: list[Any]) -> None:
-        twin = twin_of(self._optimizer, self._planned)
+        self._variables = []
         # Loss scaling changes the gradient's size and back again.
         original = getattr(self._optimizer, "inner_optimizer", self._optimizer)
-        self._twin = getattr(twin, "inner_optimizer", twin)
-        self._variables, self._traced = reached, None
+        twin = _inner(twin_of(self._optimizer, self._planned))
+        parts = [reached]
+        self._clip = None
+        if type(twin).__module__.startswith(_STOCK):
+            parts = _parted(reached)
+        if len(parts) > 1:  # what looks at all gradients at once is done before they are parted
+            self._clip = getattr(twin, "global_clipnorm", None)
+        apart = is_tf_keras(self._model)
+        self._parts = []
+        for variables in parts:
+            twin = twin if len(parts) == 1 else _inner(twin_of(self._optimizer, self._planned))
+            if self._clip is not None:
+                twin.global_clipnorm = None
+            self._parts.append(_Part(variables, twin, original, self._steps, apart))
         self._names = {
             id(tf_variable(variable)): (path, variable_name(variable))
             for path, variable in owned_variables(self._model)
         }
-        if self._steps is None:
-            self._steps = 1 if type(self._twin).__name__ in _STEADY else 3
-        self._slots = []
-        if hasattr(self._twin, "build"):  # tf_keras' legacy optimizers make their slots as they go
-            self._twin.build(reached)
-            self._slots = _slots(original, self._twin)
+        self._variables = reached
 
-    def _measured(self, gradients: list[Any]) -> tuple[Any, Any, Any]:
-        """Norms of the weights and of their displacement, and the fall of the loss that the
-        gradient promises for it; everything is given back."""
+    def _scale(self, gradients: dict[int, Any]) -> Any:
+        """What clipping by the norm of all gradients leaves of them; None where none is done."""
         import tensorflow as tf
 
-        with self._stepped(gradients) as held:
+        if self._clip is None:
+            return None
+        given = [gradients[id(tf_variable(variable))] for variable in self._variables]
+        norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in given])
+        return self._clip / tf.maximum(norm, self._clip)
+
+    def _lines(self, part: _Part, weights: Any, moves: Any) -> list[UpdateFacts]:
+        lines = []
+        for variable, size, move in zip(part.variables, weights, moves, strict=True):
+            named = self._names.get(id(tf_variable(variable)))
+            if named is not None and size > 0.0:
+                lines.append(UpdateFacts(*named, float(move / size / part.steps), part.steps))
+        return lines
+
+
+class _Part:
+    """Some variables and an optimizer of their own, with the slots that the run's has for them."""
+
+    def __init__(
+        self, variables: list[Any], twin: Any, original: Any, steps: int | None, apart: bool
+    ) -> None:
+        self.variables, self.twin = variables, twin
+        self.steps = steps or (1 if type(twin).__name__ in _STEADY else 3)
+        self._raw = [tf_variable(variable) for variable in variables]
+        self._targets = self._raw if apart else variables
+        self._traced: Any = None
+        self._slots: list[tuple[Any, Any]] = []
+        if hasattr(twin, "build"):  # tf_keras' legacy optimizers make their slots as they go
+            twin.build(variables)
+            self._slots = _slots(original, twin)
+
+    def given(self, gradients: dict[int, Any], scale: Any) -> list[Any]:
+        import tensorflow as tf
+
+        found = [gradients[id(raw)] for raw in self._raw]
+        if scale is None:
+            return found
+        return [tf.convert_to_tensor(one) * tf.cast(scale, one.dtype) for one in found]
+
+    def measure(self, gradients: dict[int, Any], scale: Any, *, traced: bool) -> Any:
+        """Norms of the weights and of their displacement, and the fall of the loss that the
+        gradient promises for it."""
+        import tensorflow as tf
+
+        given = self.given(gradients, scale)
+        if not traced or not hasattr(self.twin, "build"):
+            return self._measured(given)
+        self._traced = self._traced or tf.function(partial(self._measured), autograph=False)
+        return self._traced(given)
+
+    def _measured(self, gradients: list[Any]) -> tuple[Any, Any, Any]:
+        import tensorflow as tf
+
+        with self.stepped(gradients) as held:
             pairs = [
-                (tf_variable(variable).read_value() - before, before)
-                for variable, before in zip(self._variables, held, strict=False)
+                (raw.read_value() - before, before)
+                for raw, before in zip(self._raw, held, strict=False)
             ]
             weights = tf.stack([_norm(before) for _, before in pairs])
             moves = tf.stack([_norm(move) for move, _ in pairs])
@@ -128,36 +189,42 @@ class RealStep:
         return weights, moves, promised
 
     @contextmanager
-    def _stepped(self, gradients: list[Any]) -> Iterator[list[Any]]:
+    def stepped(self, gradients: list[Any]) -> Iterator[list[Any]]:
         """The steps taken while the block runs; yields the weights as they were before."""
         import tensorflow as tf
 
-        raw = [tf_variable(variable) for variable in self._variables]
-        state = [*raw, *map(tf_variable, optimizer_variables(self._twin))]
+        state = [*self._raw, *map(tf_variable, optimizer_variables(self.twin))]
         held = [variable.read_value() for variable in state]
         for source, target in self._slots:
             target.assign(source)
-        apart = is_tf_keras(self._model)
-        targets = raw if apart else self._variables
         # With gradient accumulation several batches make one step.
-        several = int(getattr(self._twin, "gradient_accumulation_steps", None) or 1)
-        for _ in range((self._steps or 1) * several):
+        several = int(getattr(self.twin, "gradient_accumulation_steps", None) or 1)
+        for _ in range(self.steps * several):
             copies = [tf.identity(gradient) for gradient in gradients]
-            self._twin.apply_gradients(list(zip(copies, targets, strict=True)))
+            self.twin.apply_gradients(list(zip(copies, self._targets, strict=True)))
         try:
             yield held
         finally:
             for variable, before in zip(state, held, strict=True):
                 variable.assign(before)
 
-    def _lines(self, weights: Any, moves: Any) -> tuple[UpdateFacts, ...]:
-        lines = []
-        steps = self._steps or 1
-        for variable, size, move in zip(self._variables, weights, moves, strict=True):
-            named = self._names.get(id(tf_variable(variable)))
-            if named is not None and size > 0.0:
-                lines.append(UpdateFacts(*named, float(move / size / steps), steps))
-        return tuple(lines)
+
+def _inner(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _parted(variables: list[Any]) -> list[list[Any]]:
+    """The variables in their order, in parts of about ``_PART`` elements."""
+    parts: list[list[Any]] = [[]]
+    held = 0
+    for variable in variables:
+        size = int(np.prod(variable.shape))
+        if parts[-1] and held + size > _PART:
+            parts.append([])
+            held = 0
+        parts[-1].append(variable)
+        held += size
+    return parts
 
 
 def _norm(values: Any) -> Any:
@@ -199,15 +266,23 @@ def peak_rate(optimizer: Any, planned_steps: int | None = None) -> float:
 
 
 def _slots(original: Any, twin: Any) -> list[tuple[Any, Any]]:
-    """What the run's optimizer has gathered so far and where it belongs in the twin, where both
-    hold the same variables."""
+    """What the run's optimizer has gathered so far and where it belongs in the twin: place by
+    place where both hold the same variables, else by their names."""
     theirs, mine = optimizer_variables(original), optimizer_variables(twin)
+    known: dict[str, Any] = {}
+    for source in theirs:
+        known[_path(source)] = None if _path(source) in known else source
     if len(theirs) != len(mine):
-        return []
+        theirs = [known.get(_path(target)) for target in mine]
     pairs = []
     for source, target in zip(theirs, mine, strict=True):
         name = variable_name(target)
-        if name in ("learning_rate", "_learning_rate") or source.shape != target.shape:
+        if name in ("learning_rate", "_learning_rate") or source is None:
             continue
-        pairs.append((tf_variable(source), tf_variable(target)))
+        if source.shape == target.shape:
+            pairs.append((tf_variable(source), tf_variable(target)))
     return pairs
+
+
+def _path(variable: Any) -> str:
+    return str(getattr(variable, "path", variable.name))

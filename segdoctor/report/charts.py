@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_RUNS = 6
 _MOST_POINTS = 1500
+_AFFINE = ("bias", "beta", "gamma")
+_WORDS = {"kernels": "kernels that train", "other": "gamma, beta, bias"}
 
 
 def finite(value: object) -> float:
@@ -132,8 +134,8 @@ def draw_gradients(
     theme: Theme,
     blocks: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Gradient norm of each variable from the input to the output of the network, and the size of
-    the gradient at the end of each block as a line.
+    """Gradient norm of each variable from the input to the output of the network, and the root mean
+    square of the gradient at the end of each block as a line.
 
     Variables with no gradient at all, a zero or a non-finite one have no place on a logarithmic
     axis; they stand on the lower and upper edge.
@@ -150,11 +152,14 @@ def draw_gradients(
             kind, value = "not finite", 0.97
         elif value <= 0:
             kind, value = "exactly zero", 0.03
+        elif not row.get("trainable", True):
+            kind = "frozen"
         else:
-            kind = "trainable" if row.get("trainable", True) else "frozen"
+            kind = "other" if str(row.get("variable")).endswith(_AFFINE) else "kernels"
         groups.setdefault(kind, []).append((depth, value))
     looks: dict[str, tuple[str, str, bool, bool]] = {  # colour, mark, filled, on the edge
-        "trainable": (theme.good, "o", True, False),
+        "other": (theme.muted, ".", True, False),
+        "kernels": (theme.good, "o", True, False),
         "frozen": (theme.muted, "s", False, False),
         "no path (gradient None)": (theme.bad, "X", True, True),
         "exactly zero": (theme.bad, "v", False, True),
@@ -177,18 +182,18 @@ def draw_gradients(
             clip_on=not edge,
             zorder=4 if edge else 3,
         )
-        entries.append((drawn, f"{kind} ({len(points)})"))
+        entries.append((drawn, f"{_WORDS.get(kind, kind)} ({len(points)})"))
     ends = [(finite(row.get("depth")), finite(row.get("gradient"))) for row in blocks]
     ends = sorted(end for end in ends if end[1] > 0.0)
     if len(ends) > 1:
         (line,) = axes.plot(
             *zip(*ends, strict=True), color=theme.series[0], marker=".", linewidth=1.2, zorder=2
         )
-        entries.append((line, "at block ends (root mean square)"))
+        entries.append((line, "block ends"))
     axes.set_yscale("log")
     axes.margins(y=0.12)
     _along_network(axes)
-    axes.set_ylabel("gradient norm")
+    axes.set_ylabel("size of the gradient")
     legend(axes, theme, entries, columns=2)
 
 

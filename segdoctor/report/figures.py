@@ -219,7 +219,8 @@ _PLANS = (
     _Plan(
         "gradients",
         "Gradients along the network",
-        "One mark a variable, from the input to the output, for the loss on the batch.",
+        "A mark is the norm of the gradient of one variable, the line its root mean square at the"
+        " ends of the blocks. A bias right before a batch norm has none by design.",
         EXAMINED,
         _has("gradients"),
         gradients_figure,

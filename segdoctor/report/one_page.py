@@ -196,7 +196,9 @@ def _measured_panels(report: Report) -> list[_Panel]:
         found.append(
             _Panel(
                 "Gradients along the network",
-                lambda axes: charts.draw_gradients(axes, gradients, LIGHT),
+                lambda axes: charts.draw_gradients(
+                    axes, gradients, LIGHT, report.measured.get("blocks") or ()
+                ),
                 below=0.9,
             )
         )

@@ -48,6 +48,7 @@ def _fact(callback: Any, metrics: list[Any]) -> CallbackFacts | None:
         restores=getattr(callback, "restore_best_weights", None),
         saves_best=best_only,
         start=_whole(getattr(callback, "start_from_epoch", 0)) or 0,
+        cooldown=_whole(getattr(callback, "cooldown", 0)) or 0,
     )
 
 

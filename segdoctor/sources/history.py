@@ -22,6 +22,7 @@ _EXPECTED = (
     "frame or a Keras History"
 )
 _MOST_BYTES = 64_000_000
+_NOT_REPORTED = "NA"
 
 
 def read_history(given: Any) -> HistoryFacts:
@@ -102,6 +103,7 @@ def _checked(
 ) -> HistoryFacts:
     """Numbers only, equally long; several runs appended to one CSV keep their order."""
     series: dict[str, tuple[float, ...]] = {}
+    unwritten: dict[str, int] = {}
     numbers: list[float] | None = None
     left_out = []
     for key, values in held.items():
@@ -115,18 +117,44 @@ def _checked(
             numbers = column
         elif name and not name.lower().startswith("unnamed") and _any_number(values):
             series[name] = tuple(column)
+            unwritten[name] = _left_empty(values)
         else:
             left_out.append(name)
     length = max((len(values) for values in series.values()), default=0)
     if not length:
         raise UserError(f"history ({source}): no key holds numbers; {_EXPECTED}")
-    series = {k: v + (math.nan,) * (length - len(v)) for k, v in series.items()}
+    for name, column in series.items():
+        series[name], left = _spread(column, length)
+        unwritten[name] += left
     given = list(epochs) if epochs is not None else numbers
     counted = [int(n) for n in given] if given and not any(map(_odd, given)) else []
     if len(counted) != length:
         counted = list(range(length))
     notes = (f"history: no numbers in {', '.join(left_out)}",) if any(left_out) else ()
-    return HistoryFacts(source, tuple(counted), series, notes)
+    left_open = {name: epochs for name, epochs in unwritten.items() if epochs}
+    return HistoryFacts(source, tuple(counted), series, notes, left_open)
+
+
+def _left_empty(values: Sequence[Any]) -> int:
+    """The cells at the end in which CSVLogger says that the key was not reported."""
+    count = 0
+    while count < len(values) and values[-1 - count] == _NOT_REPORTED:
+        count += 1
+    return count
+
+
+def _spread(values: Sequence[float], length: int) -> tuple[tuple[float, ...], int]:
+    """A column as long as the training, and how many epochs at its end were not written.
+
+    Keras' ``History`` keeps a key of each k-th epoch (``validation_freq=k``) as a shorter list.
+    """
+    every = length // max(len(values), 1)
+    if len(values) == length or not values:
+        return (*values, *(math.nan,) * (length - len(values))), length - len(values)
+    placed = [math.nan] * length
+    for place, value in enumerate(values):
+        placed[(place + 1) * every - 1] = value
+    return tuple(placed), length - len(values) * every
 
 
 def _any_number(values: Iterable[Any]) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from segdoctor.core.trace import Missing
 from segdoctor.measures.graph_depth import layer_depths
+from segdoctor.recorder import updates
 from segdoctor.recorder.layers import values_of
 from segdoctor.recorder.live_graph import live_facts
 from segdoctor.recorder.network import NetworkRecorder, record_network
@@ -124,6 +125,30 @@ def test_the_real_step_of_the_optimizer(keras: Any) -> None:
     # A warm-up begins at zero; the step is judged at the schedule's peak.
     warm = keras.optimizers.schedules.CosineDecay(0.0, 100, warmup_target=1e-3, warmup_steps=10)
     assert ratio(keras.optimizers.Adam(warm)) == pytest.approx(adam, rel=0.05)
+
+
+@pytest.mark.parametrize("clip", [None, 1e-3])
+def test_a_net_stepped_in_parts_gives_what_the_whole_gives(
+    keras: Any, monkeypatch: pytest.MonkeyPatch, clip: float | None
+) -> None:
+    model = build(keras, "functional")
+    x, y = nets.batch()
+    optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=clip)
+    model.compile(optimizer, nets.crossentropy(keras))
+    model.train_on_batch(x, y)  # its slots hold something
+    told = []
+    for size in (1 << 22, 300):
+        monkeypatch.setattr(updates, "_PART", size)
+        recorder = NetworkRecorder(model, nets.crossentropy(keras), optimizer=optimizer)
+        told.append([recorder(x, y) for _ in range(2)])
+        assert (len(recorder._step._parts) > 1) == (size == 300)
+    whole = told[0][0]
+    for fields in (*told[0], *told[1]):
+        for one, other in zip(whole["updates"], fields["updates"], strict=True):  # type: ignore[call-overload]
+            assert (other.layer, other.variable) == (one.layer, one.variable)
+            assert other.ratio == pytest.approx(one.ratio, rel=1e-4)
+        effects = [fields["step_effect"], whole["step_effect"]]
+        assert effects[0].promised == pytest.approx(effects[1].promised, rel=1e-4)  # type: ignore[attr-defined]
 
 
 def test_dropout_is_no_gap(keras: Any) -> None:

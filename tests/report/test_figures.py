@@ -86,6 +86,7 @@ def test_missing_zero_and_frozen_gradients_are_marked() -> None:
     row = {"layer": "l", "variable": "kernel", "weight_norm": 1.0, "trainable": True}
     rows = [
         {**row, "depth": 0.1, "norm": 1e-3},
+        {**row, "depth": 0.1, "norm": 1e-9, "variable": "beta"},
         {**row, "depth": 0.2, "norm": None},
         {**row, "depth": 0.3, "norm": 0.0},
         {**row, "depth": 0.4, "norm": math.nan},
@@ -98,7 +99,8 @@ def test_missing_zero_and_frozen_gradients_are_marked() -> None:
         svg(axes.figure)
     names = {text.get_text().strip() for text in axes.get_legend().get_texts()}
     assert names == {
-        "trainable (1)",
+        "kernels that train (1)",
+        "gamma, beta, bias (1)",
         "frozen (1)",
         "no path (gradient None) (1)",
         "exactly zero (1)",
