@@ -132,7 +132,7 @@ class PlateauFromStart(Probe):
             Evidence("loss in the first epoch", _round(first)),
             Evidence("loss in the last third", _round(shape.last)),
         ]
-        rose = -fall > max(3.0 * shape.noise, self.smallest_fall * abs(first))
+        rose = -fall > self.smallest_fall * abs(first) and shape.turns < 0.35
         if guess is not None:
             evidence.append(Evidence("loss of a guess among the classes", _round(guess)))
         yield self.finding(

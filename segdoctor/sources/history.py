@@ -124,7 +124,8 @@ def _checked(
     if not length:
         raise UserError(f"history ({source}): no key holds numbers; {_EXPECTED}")
     for name, column in series.items():
-        series[name], left = _spread(column, length)
+        every = length // len(column) if name.startswith("val_") else 1
+        series[name], left = _spread(column, length, every)
         unwritten[name] += left
     given = list(epochs) if epochs is not None else numbers
     counted = [int(n) for n in given] if given and not any(map(_odd, given)) else []
@@ -143,14 +144,11 @@ def _left_empty(values: Sequence[Any]) -> int:
     return count
 
 
-def _spread(values: Sequence[float], length: int) -> tuple[tuple[float, ...], int]:
+def _spread(values: Sequence[float], length: int, every: int) -> tuple[tuple[float, ...], int]:
     """A column as long as the training, and how many epochs at its end were not written.
 
     Keras' ``History`` keeps a key of each k-th epoch (``validation_freq=k``) as a shorter list.
     """
-    every = length // max(len(values), 1)
-    if len(values) == length or not values:
-        return (*values, *(math.nan,) * (length - len(values))), length - len(values)
     placed = [math.nan] * length
     for place, value in enumerate(values):
         placed[(place + 1) * every - 1] = value

@@ -69,6 +69,18 @@ def test_the_sick_output_is_named(two_heads: Any, kind: str) -> None:
     assert sum("What the loss expects" in title for title in titles) == 2
 
 
+def test_a_declared_number_of_classes_is_of_the_outputs_that_have_as_many(two_heads: Any) -> None:
+    import keras
+
+    edge = keras.layers.Conv2D(1, 1, activation="sigmoid", name="edge")(two_heads.layers[1].output)
+    model = keras.Model(two_heads.input, {"main": two_heads.outputs[0], "edge": edge})
+    views, _, _ = views_of(Request(model=model, num_classes=CLASSES))
+    told = {view.name: view.request.num_classes for view in views}
+    assert told == {"edge": None, "main": CLASSES}
+    views, _, _ = views_of(Request(model=model, num_classes=7))
+    assert {view.request.num_classes for view in views} == {7}
+
+
 def test_an_output_without_a_loss_is_left_out(two_heads: Any) -> None:
     views, notes, _ = views_of(Request(two_heads, loss={"main": "mse"}, optimizer="adam"))
     assert [view.name for view in views] == ["main"]

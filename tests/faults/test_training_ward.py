@@ -88,6 +88,18 @@ def test_an_operation_without_a_gradient_is_named(keras: Any) -> None:
     assert told["MDL005"].evidence[0].where == "hard"
     assert told["GRAD001"].because_of == "MDL005"
 
+    class Rounded(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return keras.ops.round(x)
+
+    def rounded(x: Any) -> Any:
+        x = Rounded(name="rounded")(conv(keras)(x))
+        return head(keras)(keras.layers.BatchNormalization()(conv(keras)(x)))
+
+    # The constants that a batch normalisation behind it takes out of the path cut nothing.
+    told = found(check(keras, net(keras, rounded)))
+    assert [each.value for each in told["MDL005"].evidence] == ["Round"]
+
     class Soft(keras.layers.Layer):  # type: ignore[misc]
         """argmax beside the path: a mask that weights features, with a gradient around it."""
 
@@ -238,6 +250,9 @@ def test_dead_units_and_an_idle_branch(keras: Any) -> None:
     model.get_layer("head").kernel.assign(kernel)
     told = found(check(keras, model))
     assert "nothing (a)" in told["GRAD005"].message
+    # A head that starts at zero gives a constant: nothing before it could move that.
+    model.get_layer("head").kernel.assign(0.0 * kernel)
+    assert found(check(keras, model)) == {}
 
 
 def test_a_saturated_head(keras: Any) -> None:

@@ -83,6 +83,24 @@ def test_a_flat_loss_and_a_converged_one() -> None:
     assert findings({"loss": noisy(np.linspace(3.0, 2.7, 10).tolist(), 0.01)}) == {}
 
 
+def test_what_is_no_plateau_and_what_is_told_as_another_thing() -> None:
+    # A large penalty hides the data term, and the score rises; without it, it is a plateau.
+    total = noisy(np.linspace(60.9, 59.4, 30).tolist(), 0.02)
+    score = noisy(np.linspace(0.05, 0.4, 30).tolist(), 0.005)
+    assert findings({"loss": total, "val_mean_iou": score}) == {}
+    assert set(findings({"loss": total})) == {"HIST001"}
+    # It began to fall late.
+    assert findings({"loss": [3.04] * 12 + [3.0, 2.9, 2.7, 2.4, 2.0]}) == {}
+    # Low for a cross-entropy, and the score says that nothing was learnt.
+    low = {"loss": noisy([0.93] * 20, 0.002), "dice": noisy([0.07] * 20, 0.002)}
+    assert set(findings(low)) == {"HIST001"}
+    assert findings({**low, "dice": [0.45] * 20}) == {}
+    rising = findings({"loss": [1.0, 1.4, 3.0, 8.0, 40.0, 300.0, 2e3, 1e4]})
+    assert "it rose" in rising["HIST001"].message
+    wild = [1.2, 6.0, 2.2, 9.1, 1.9, 4.4, 8.0, 2.5, 7.7, 3.1, 5.5, 2.0, 8.8]
+    assert set(findings({"loss": wild})) == {"HIST002"}
+
+
 def test_a_loss_that_swings() -> None:
     swinging = [2.0, 1.2, 2.4, 1.1, 2.2, 1.3, 2.5, 1.2, 2.3, 1.4]
     assert "HIST002" in findings({"loss": swinging})
@@ -117,6 +135,18 @@ def test_nan_from_an_epoch_on() -> None:
     # A key of every second epoch, and a metric of a class that is absent.
     gaps = [2.0, math.nan, 1.0, math.nan, 0.5]
     assert findings({"loss": falling(5), "val_loss": gaps, "iou_9": [math.nan] * 5}) == {}
+
+
+def test_an_end_that_was_not_written_is_no_nan() -> None:
+    loss = falling(38)
+    every_fifth = [v if place % 5 == 4 else math.nan for place, v in enumerate(falling(38))]
+    assert findings({"loss": loss, "val_loss": every_fifth}) == {}
+    broken = [*every_fifth[:20], *[math.nan] * 18]
+    assert "HIST004" in findings({"loss": loss, "val_loss": broken})
+    series = {"loss": tuple(loss[:5]), "val_loss": (*loss[:4], math.nan)}
+    for unwritten, code in (({"val_loss": 1}, "clear"), ({}, "fired")):
+        history = HistoryFacts("dict", tuple(range(5)), series, unwritten=unwritten)
+        assert examine(NotFiniteAtEpoch(), Trace({"history": history})).status == code
 
 
 def stopping(monitor: str = "val_loss", **changes: Any) -> CallbackFacts:
@@ -160,6 +190,8 @@ def test_a_direction_that_only_the_metric_knows() -> None:
         ("val_dice_loss", "min", False),
         ("val_pixel_acc", "max", False),
         ("val_thing", "min", False),
+        ("val_mcc", "min", True),
+        ("val_bce", "max", True),
     ],
 )
 def test_the_direction_of_a_callback(monitor: str, direction: str, sick: bool) -> None:
@@ -190,6 +222,19 @@ def test_a_key_that_training_never_reports() -> None:
     assert findings(None, watching, reported=("mean_iou",), validation=True) == {}
 
 
+def test_a_key_that_differs_by_its_number() -> None:
+    old = {"loss": falling(), "val_loss": falling(), "val_mean_io_u_1": [0.1] * 20}
+    watching = stopping("val_mean_io_u_2", direction="max", patience=50)
+    # A history of before, and the metric as it is compiled now.
+    assert findings(old, watching, reported=("mean_io_u_2",), validation=True) == {}
+    told = findings(old, watching)["HIST006"]
+    assert (told.severity, told.evidence[0].limit) == ("warning", "val_mean_io_u_1")
+    sure = findings(None, watching, reported=("accuracy",), validation=True)["HIST006"]
+    assert sure.severity == "error"
+    named = findings(None, watching, reported=("mean_io_u",), validation=True)["HIST006"]
+    assert (named.severity, "next number" in named.message) == ("warning", True)
+
+
 def test_only_the_prior_was_learnt() -> None:
     share = 740 / 950
     prior = -sum(n / 950 * math.log(n / 950) for n in (740, 90, 120))
@@ -199,5 +244,11 @@ def test_only_the_prior_was_learnt() -> None:
     assert "HIST007" not in findings({"loss": loss}, scan=VOC)
     right = {**black, "mean_iou": [0.03, 0.1, 0.3, 0.4, 0.5, 0.55]}
     assert "HIST007" not in findings(right, scan=VOC)
+    # Of two classes the IoU may be that of the foreground alone.
+    two = ScanFacts("folder", "images", (), histogram={0: 950, 1: 50})
+    share, prior = 0.95, -0.95 * math.log(0.95) - 0.05 * math.log(0.05)
+    empty = {"loss": [0.4, *[prior] * 5], "accuracy": [share] * 6, "binary_io_u": [0.0] * 6}
+    assert "HIST007" in findings(empty, scan=two)
+    assert "HIST007" not in findings({**empty, "binary_io_u": [0.3] * 6}, scan=two)
     good = {"loss": falling(6), "accuracy": [0.7, 0.8, 0.85, 0.9, 0.92, 0.93]}
     assert findings(good, scan=VOC) == {}

@@ -7,6 +7,7 @@ import math
 import struct
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
 
@@ -61,6 +62,21 @@ def test_what_is_no_history_is_one_line(text: str, tmp_path: Path) -> None:
         read_history(3)
     with pytest.raises(UserError, match="there is none"):
         read_history(tmp_path / "absent.csv")
+
+
+def test_keys_that_are_not_written_in_every_epoch(tmp_path: Path) -> None:
+    """Keras' History keeps validation of each second epoch as a shorter list, CSVLogger as NA."""
+    nan = float("nan")
+    shorter = read_history({"loss": [5.0, 4.0, 3.0, 2.0, 1.0], "val_loss": [4.5, 2.5]})
+    np.testing.assert_equal(shorter.series["val_loss"], (nan, 4.5, nan, 2.5, nan))
+    broken_off = read_history({"loss": [3.0, 2.0, 1.0], "val_loss": [3.5, 2.5]})
+    np.testing.assert_equal(broken_off.series["val_loss"], (3.5, 2.5, nan))
+    file = tmp_path / "log.csv"
+    file.write_text("epoch,loss,val_loss\n0,3,NA\n1,2,2.5\n2,1,NA\n")
+    read = [shorter, broken_off, read_history(file)]
+    assert [facts.unwritten for facts in read] == [{"val_loss": 1}] * 3
+    file.write_text("epoch,loss,val_loss\n0,3,2\n1,2,nan\n2,1,nan\n")
+    assert read_history(file).unwritten == {}
 
 
 def field(number: int, body: bytes | int | float) -> bytes:
