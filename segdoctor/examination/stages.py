@@ -33,6 +33,7 @@ from segdoctor.examination.closer_look import branch_field
 from segdoctor.examination.request import Request
 from segdoctor.examination.static import without_architecture
 from segdoctor.probes.registry import PROBES, SECOND_PASS
+from segdoctor.probes.trial import borne
 
 _NO_TRIAL = "no trial was asked for"
 
@@ -256,7 +257,7 @@ class Examination:
         self.outcomes = tuple(self._with_uncovered(outcome) for outcome in self.outcomes)
         self.notes += self.proof.notes
         found = [f for o in self.outcomes if o.code in mine for f in o.findings]
-        self.findings = explained([*self.findings, *found])
+        self.findings = explained([*borne(self.findings, self.proof.trials), *found])
 
     def _with_uncovered(self, outcome: Outcome) -> Outcome:
         """A code that showed only once the run could take a step has fired."""

@@ -112,7 +112,7 @@ class UpdateTooLarge(Probe):
     fine = (
         "Adam at 1e-2 on narrow or batch-normalised nets moves a tenth to a third of the weights "
         "in its first steps and learns. Batch-normalised kernels bear larger ones: where the loss "
-        "falls in such a step, it is a warning."
+        "falls in such a step, or the run learns in the trial all the same, it is a warning."
     )
     sources = "measured on DeepLabv3+ MobileNetV2 with VOC pairs"
 

@@ -5,8 +5,8 @@ They run in a second pass, over the trace and the trials.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from segdoctor.core.finding import Evidence, Finding
 from segdoctor.core.probe import NotExaminedError, Probe
@@ -21,6 +21,24 @@ def named(trials: tuple[TrialRun, ...], name: str) -> TrialRun:
         if run.name == name:
             return run
     raise NotExaminedError("no trial was made (--trial auto)")
+
+
+def borne(findings: Iterable[Finding], trials: Sequence[TrialRun]) -> tuple[Finding, ...]:
+    """The findings with what the trial says of a step that is as large as the weights: where the
+    run learns all the same, it is a warning."""
+    as_it_is = next((run for run in trials if run.name == AS_IT_IS), None)
+    if as_it_is is None or as_it_is.verdict != "learns":
+        return tuple(findings)
+    return tuple(
+        replace(
+            found,
+            severity="warning",
+            message=f"{found.message} In the trial the run learns one batch all the same.",
+        )
+        if (found.code, found.severity) == ("OPT002", "error")
+        else found
+        for found in findings
+    )
 
 
 def could_train(run: TrialRun) -> TrialRun:

@@ -16,9 +16,11 @@ from segdoctor.core.model_facts import CompileFacts
 from segdoctor.core.network_facts import OutputGradientFacts
 from segdoctor.core.trace import Trace
 from segdoctor.core.training_facts import SweepFacts
+from segdoctor.core.trial_facts import AS_IT_IS, TrialRun
 from segdoctor.probes.learning_rate import LearningRateOutsideRange
 from segdoctor.probes.optimisation import UpdateTooLarge, UpdateTooSmall
 from segdoctor.probes.schedule import ScheduleEndsTooEarly
+from segdoctor.probes.trial import borne
 from segdoctor.recorder.schedule import schedule_facts
 
 
@@ -109,6 +111,18 @@ def test_too_large(ratio: float, fires: bool) -> None:
 def test_what_a_large_step_does(ratio: float, effect: StepEffect, wanted: str) -> None:
     outcome = examine(UpdateTooLarge(), Trace({"updates": steps(ratio), "step_effect": effect}))
     assert (outcome.findings[0].severity if outcome.findings else outcome.status) == wanted
+
+
+@pytest.mark.parametrize(
+    ("verdict", "wanted"), [("learns", "warning"), ("slow", "error"), ("does not learn", "error")]
+)
+def test_a_large_step_with_which_the_run_learns_is_a_warning(verdict: str, wanted: str) -> None:
+    (found,) = examine(UpdateTooLarge(), Trace({"updates": steps(1.1)})).findings
+    small = replace(found, code="OPT001")
+    run = TrialRun(AS_IT_IS, {}, 60, 1.0, 3.0, 0.1, 0.9, 0.9, 1.0, 0.1, verdict)
+    told = borne([found, small], [run])
+    assert [each.severity for each in told] == [wanted, "error"]
+    assert borne([found], []) == (found,)
 
 
 SWEPT = SweepFacts((1e-6, 10.0), (1.0, 1.0), 1e-3, 1e-1, 1e-5, "Adam")
