@@ -168,8 +168,9 @@ class GradientFacts:
 class BatchNormObserved:
     """What one BN layer really did on the batch.
 
-    ``training_mode`` / ``inference_mode``: which statistics it normalised with when the model was
-    called as ``fit`` and as ``predict`` call it: ``"batch"``, ``"moving"`` or ``"unclear"``.
+    ``training_mode`` / ``inference_mode`` / ``plain_mode``: which statistics it normalised with
+    when the model was called as ``fit`` and as ``predict`` call it, and as ``model(x)``:
+    ``"batch"``, ``"moving"`` or ``"unclear"`` ("" where it was not looked at).
     ``moved``: its moving statistics changed in the training call. ``mean_gap`` is the median over
     channels of ``|batch mean - moving mean| / sqrt(moving variance + eps)`` and ``variance_gap``
     the median of ``|log10(batch variance / moving variance)|``, both for the input that flows in
@@ -189,6 +190,7 @@ class BatchNormObserved:
     mean_gap_beyond_lag: float = 0.0
     variance_gap_beyond_lag: float = 0.0
     values_per_example: int = 0
+    plain_mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ def _batch_norm_table(trace: Trace) -> dict[str, Any] | None:
     for fact in facts:
         groups.setdefault(_state(fact, observed.get(fact.layer)), []).append(fact)
     rows = []
-    for (trains, wired, fit, predict, statistics, momentum, epsilon), members in groups.items():
+    for state, members in groups.items():
+        trains, wired, fit, predict, plain, statistics, momentum, epsilon = state
         left = "" if steps is None else f"{momentum**steps:.0%}"
         rows.append(
             [
@@ -58,6 +59,7 @@ def _batch_norm_table(trace: Trace) -> dict[str, Any] | None:
                 {None: "follows", True: "training", False: "inference"}[wired],
                 fit,
                 predict,
+                plain,
                 statistics,
                 momentum,
                 left,
@@ -69,7 +71,8 @@ def _batch_norm_table(trace: Trace) -> dict[str, Any] | None:
     return {
         "title": "Batch normalisation: what each layer does",
         "columns": [
-            *("layers", "flag", "wired mode", "in fit", "in predict", "stored statistics"),
+            *("layers", "flag", "wired mode", "in fit", "in predict", "in model(x)"),
+            "stored statistics",
             *("momentum", "first values left", "eps", "first of them"),
         ],
         "rows": rows[:_MOST_ROWS],
@@ -81,13 +84,15 @@ def _state(fact: BatchNormFacts, seen: BatchNormObserved | None) -> tuple[Any, .
     momentum, epsilon = float(f"{fact.momentum:.6g}"), float(f"{fact.epsilon:.3g}")
     if seen is None:
         statistics = "default" if at_default(fact) else "not compared"
-        return (fact.trainable, fact.wired_training, "?", "?", statistics, momentum, epsilon)
+        asked = ("?", "?", "?")
+        return (fact.trainable, fact.wired_training, *asked, statistics, momentum, epsilon)
     modes = {"batch": "batch statistics", "moving": "stored statistics"}
     return (
         fact.trainable,
         fact.wired_training,
         modes.get(seen.training_mode, "unclear") + (", moves them" if seen.moved else ""),
         modes.get(seen.inference_mode, "unclear"),
+        modes.get(seen.plain_mode, "unclear"),
         _statistics(fact, seen),
         momentum,
         epsilon,

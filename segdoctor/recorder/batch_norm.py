@@ -200,6 +200,7 @@ def observed(
     training: Mapping[str, Seen],
     inference: Mapping[str, Seen],
     depths: Mapping[str, float],
+    plain: Mapping[str, str] | None = None,
 ) -> tuple[BatchNormObserved, ...]:
     """The two passes put together, a layer a line, in the model's order.
 
@@ -207,6 +208,7 @@ def observed(
     ----------
     training, inference : what the layers showed as ``fit`` and as ``predict`` call the model.
     depths : layer path → 0 (input) … 1 (output).
+    plain : layer path → which statistics it used in ``model(x)``.
     """
     lines = []
     for path, layer in batch_norm_layers(model):
@@ -229,6 +231,7 @@ def observed(
                 mean_gap_beyond_lag=lag_mean,
                 variance_gap_beyond_lag=lag_variance,
                 values_per_example=fit.values_per_example,
+                plain_mode=(plain or {}).get(path, ""),
             )
         )
     return tuple(lines)

@@ -55,8 +55,9 @@ class TracedForward:
     Parameters
     ----------
     model : keras.Model or tf_keras.Model
-    training : bool
-        The mode in which ``fit`` (True) or ``predict`` (False) calls the model.
+    training : bool or None
+        The mode in which ``fit`` (True) or ``predict`` (False) calls the model; None: none is
+        given, as in ``model(x)``.
     eager : bool
         No trace: cheaper below about five calls.
     keeps : bool
@@ -71,7 +72,7 @@ class TracedForward:
     """
 
     def __init__(
-        self, model: Any, training: bool, *, eager: bool = False, keeps: bool = True
+        self, model: Any, training: bool | None, *, eager: bool = False, keeps: bool = True
     ) -> None:
         self.model = model
         self.training = training
@@ -128,8 +129,11 @@ class TracedForward:
         return y_pred, [self._behind(output) for output in tf.nest.flatten(y_pred)], regularisation
 
     def _plain_call(self, x: Any) -> tuple[Any, list[Any]]:
-        y_pred = self.model(x, training=self.training)
+        y_pred = self._called(x)
         return y_pred, list(self.model.losses)
+
+    def _called(self, x: Any) -> Any:
+        return self.model(x) if self.training is None else self.model(x, training=self.training)
 
     def _stopped_call(self, x: Any) -> tuple[Any, list[Any]]:
         """Keras 3: the call with gradients stopped at whatever ``fit`` does not train."""
@@ -146,7 +150,7 @@ class TracedForward:
         before = {id(variable): value for variable, value in held}
         takes_mode = getattr(self.model, "_call_has_training_arg", True)
         with StatelessScope(state_mapping=held, collect_losses=True) as scope:
-            y_pred = self.model(x, training=self.training) if takes_mode else self.model(x)
+            y_pred = self._called(x) if takes_mode else self.model(x)
             losses = list(self.model.losses)
         for variable in variables if self._keeps else ():
             value = scope.get_current_value(variable)

@@ -3,7 +3,8 @@
 1. as ``fit`` calls it: output, loss, gradients, what each BN did;
 2. as ``predict`` calls it: output, what each BN did;
 3. as 1 without dropout, only where there is noise;
-4. inference again, with the statistics that training would settle on.
+4. inference again, with the statistics that training would settle on;
+5. once, as ``model(x)`` calls it: what each BN did.
 """
 
 from __future__ import annotations
@@ -154,6 +155,7 @@ class NetworkRecorder:
         self._movers = tuple(facts for _, facts in movers)
         self._noisy = [layer for layer, _ in movers if "training" in arguments_of(layer)]
         self._moving: list[Any] | None = None
+        self._plain: dict[str, str] | None = None
         self._passes = Passes(self.model, self.loss, self._depths, self._noisy)
         self._step = RealStep(self.model, self.optimizer, planned_steps=self._planned)
 
@@ -181,11 +183,20 @@ class NetworkRecorder:
         if beside is None or moving != before:
             beside = passes.beside(batch, moving, quiet=noisy, traced=self._traced)
         self._moving = moving
+        if self._plain is None:  # it does not change from batch to batch
+            self._plain = self._plainly(batch)
         infer, quiet, settled = beside
         updates = self._updates(train)
         effect = self._effect(batch, train, updates)
         modes = self._modes(batch, quiet or train, infer, settled)
         return _Look(batch, train, infer, modes, updates, effect)
+
+    def _plainly(self, batch: Any) -> dict[str, str]:
+        """BN layer → which statistics it uses in ``model(x)``."""
+        try:
+            return {path: seen.mode for path, seen in self._passes.plainly(batch).seen.items()}
+        except Exception:  # noqa: BLE001 - the boundary: a call() of the user's own that wants a mode
+            return {}
 
     def _modes(self, batch: Any, quiet: Passed, infer: Passed, settled: Any) -> ModeFacts:
         """The two modes beside each other, noise apart and lag apart."""
@@ -212,7 +223,9 @@ class NetworkRecorder:
         return {
             "y_train": np.asarray(first_output(train.y_pred)),
             "y_infer": np.asarray(first_output(infer.y_pred)),
-            "bn_observed": observed(self.model, train.watch.seen, infer.watch.seen, self._depths),
+            "bn_observed": observed(
+                self.model, train.watch.seen, infer.watch.seen, self._depths, self._plain
+            ),
             "modes": look.modes if _finite(train, infer) else _NOT_FINITE,
             "gradients": no_loss if train.gradients is None else facts,
             "blocks": no_loss if train.gradients is None else block_flow(train.ends, self._depths),

@@ -114,6 +114,17 @@ class Passes:
         y_pred, loss = self._run("quietly", body, batch, traced=traced)
         return Passed(y_pred, _number(loss))
 
+    def plainly(self, batch: Any) -> Watch:
+        """What each batch normalisation does in ``model(x)``, where no mode is given."""
+
+        def body(x: Any, y: Any, weight: Any) -> Watch:
+            with watched(self.model) as watch:
+                TracedForward(self.model, None, keeps=False).parts(x)
+            return watch
+
+        watch: Watch = self._run("plainly", body, batch, traced=False)
+        return watch
+
     def beside(self, batch: Any, layers: list[Any], *, quiet: bool, traced: bool) -> Beside:
         """What needs no gradient: inference; training without noise, where ``quiet`` asks for it;
         and inference in which ``layers`` hold the statistics that training on this batch would

@@ -50,6 +50,27 @@ def test_a_wired_inference_mode_is_observed_and_not_read(library: str, mode: str
     assert seen["top_bn"].training_mode == "batch"
 
 
+@pytest.mark.parametrize(
+    ("library", "wired", "modes"),
+    [
+        ("keras", True, ("batch", "moving", "batch")),
+        ("keras", False, ("batch", "moving", "moving")),
+        ("tf_keras", True, ("batch", "batch", "batch")),
+        ("tf_keras", False, ("moving", "moving", "moving")),
+    ],
+)
+def test_the_mode_in_fit_in_predict_and_in_a_plain_call(
+    library: str, wired: bool, modes: tuple[str, ...]
+) -> None:
+    keras = pytest.importorskip(library)
+    x, y = nets.batch()
+    model = nets.nested(keras, base_training=wired)
+    facts: Any = record_network(model, nets.crossentropy(keras), 3.0 * x + 1.0, y)["bn_observed"]
+    seen = {fact.layer: fact for fact in facts}
+    told = seen["backbone/base_bn"]
+    assert (told.training_mode, told.inference_mode, told.plain_mode) == modes
+
+
 def test_a_subclass_that_ignores_trainable_is_seen(keras: Any) -> None:
     class Stubborn(keras.layers.BatchNormalization):  # type: ignore[misc]
         def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
