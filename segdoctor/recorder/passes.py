@@ -116,13 +116,8 @@ class Passes:
 
     def plainly(self, batch: Any) -> Watch:
         """What each batch normalisation does in ``model(x)``, where no mode is given."""
-
-        def body(x: Any, y: Any, weight: Any) -> Watch:
-            with watched(self.model) as watch:
-                TracedForward(self.model, None, keeps=False).parts(x)
-            return watch
-
-        watch: Watch = self._run("plainly", body, batch, traced=False)
+        with preserved_variables(self.statistics), watched(self.model) as watch:
+            TracedForward(self.model, None, keeps=False).parts(_tensors(batch)[0])
         return watch
 
     def beside(self, batch: Any, layers: list[Any], *, quiet: bool, traced: bool) -> Beside:
