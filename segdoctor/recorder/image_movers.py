@@ -106,6 +106,8 @@ def _of_a_part(layer: Any, x: Any) -> tuple[Any, Any]:
         y = layer(x, **options)
         if not tf.is_tensor(y) or y.shape.rank != 4 or not y.dtype.is_floating:
             return None, None
+        if y.shape[0] != x.shape[0]:  # a reshape to sizes of another image
+            raise ValueError(f"it gives {y.shape[0]} examples for {x.shape[0]}")
         part = tf.reduce_sum(y[:, *_part(y.shape[1:3])])
     try:
         gradient = tape.gradient(part, x)

@@ -82,7 +82,10 @@ class RealStep:
             warnings.simplefilter("ignore")
             for part in self._parts:
                 weights, moves, promised = part.measure(gradients, scale, traced=traced)
-                self.promised += float(promised) / part.steps
+                # Of the gradient as it is, not of what clipping leaves.
+                self.promised += (
+                    float(promised) / part.steps / float(1.0 if scale is None else scale)
+                )
                 lines += self._lines(part, np.asarray(weights), np.asarray(moves))
         return tuple(lines)
 

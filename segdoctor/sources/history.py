@@ -123,9 +123,9 @@ def _checked(
     length = max((len(values) for values in series.values()), default=0)
     if not length:
         raise UserError(f"history ({source}): no key holds numbers; {_EXPECTED}")
-    for name, column in series.items():
-        every = length // len(column) if name.startswith("val_") else 1
-        series[name], left = _spread(column, length, every)
+    for name, given_values in series.items():
+        every = length // len(given_values) if name.startswith("val_") else 1
+        series[name], left = _spread(given_values, length, every)
         unwritten[name] += left
     given = list(epochs) if epochs is not None else numbers
     counted = [int(n) for n in given] if given and not any(map(_odd, given)) else []
