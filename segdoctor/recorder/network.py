@@ -24,6 +24,7 @@ from segdoctor.core.trace import Missing
 from segdoctor.measures.graph_depth import layer_depths
 from segdoctor.recorder.batch_norm import first_difference, observed
 from segdoctor.recorder.block_ends import block_flow
+from segdoctor.recorder.forward import quick_tracing
 from segdoctor.recorder.gradient_cut import cutting_operations
 from segdoctor.recorder.gradients import gradient_facts
 from segdoctor.recorder.image_movers import image_movers
@@ -41,6 +42,7 @@ from segdoctor.recorder.not_finite import name_the_operation
 from segdoctor.recorder.passes import Passed, Passes
 from segdoctor.recorder.penalty import decay_penalty, l2_penalty
 from segdoctor.recorder.snapshot import preserved
+from segdoctor.recorder.tape_size import holds_much
 from segdoctor.recorder.updates import RealStep
 
 # From here on a layer's output counts as different in the two modes.
@@ -177,7 +179,7 @@ class NetworkRecorder:
         if self._traced and before is not None and not passes.statistics:
             train, beside = passes.together(batch, before, quiet=noisy)
         else:
-            train = passes.there_and_back(batch, traced=self._traced)
+            train = self._there_and_back(batch)
         norms = dict(batch_norm_layers(self.model))
         moving = [norms[path] for path, seen in train.watch.seen.items() if seen.moved]
         if beside is None or moving != before:
@@ -190,6 +192,15 @@ class NetworkRecorder:
         effect = self._effect(batch, train, updates)
         modes = self._modes(batch, quiet or train, infer, settled)
         return _Look(batch, train, infer, modes, updates, effect)
+
+    def _there_and_back(self, batch: Any) -> Passed:
+        if not self._traced and self._traceable and holds_much(self._known, batch[0]):
+            try:
+                with quick_tracing():
+                    return self._passes.there_and_back(batch, traced=True)
+            except Exception:  # noqa: BLE001 - what cannot be traced, or fails in a trace only, is asked again
+                self._traceable = False
+        return self._passes.there_and_back(batch, traced=self._traced)
 
     def _plainly(self, batch: Any) -> dict[str, str]:
         """BN layer → which statistics it uses in ``model(x)``."""
