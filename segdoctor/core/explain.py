@@ -22,7 +22,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "OUT008": ("IGN003", "LOSS001", "LOSS004", "LBL002"),
     "IGN003": ("IGN001", "LOSS001", "LOSS004"),
     "LBL009": ("LBL002", "LBL011", "LOSS001", "LOSS004", "LOSS007"),
-    "LBL010": ("LBL003", "IGN003", "LOSS001", "LOSS002", "LOSS004"),
+    "LBL010": ("LBL003", "IGN003", "IGN009", "LOSS001", "LOSS002", "LOSS004"),
     "LBL002": ("LOSS001", "LOSS007"),
     "LBL008": (
         *("LBL003", "OUT008", "IGN003", "LOSS001", "LOSS002", "LOSS003", "LOSS004", "LOSS007"),
@@ -49,6 +49,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "DATA007": ("BN005",),
     "DATA008": ("BN005", "DATA007", "DATA010"),
     "DATA009": ("BN005",),
+    "DATA010": ("GRAD004",),
     "MDL003": ("BN004",),
     "BN001": ("BN003",),
     "BN004": ("BN003", "BN005"),
@@ -124,6 +125,8 @@ def explained(
         ]
         if _made_by_the_model(finding):
             present = [code for code in present if "LOSS004" not in (code, *reach(code))]
+        if finding.code == "GRAD004" and not any(map(_not_finite_images, told)):
+            present = [code for code in present if "DATA010" not in (code, *reach(code))]
         leader = leader_of(finding.code, present) or _named_part(finding, told)
         if leader is None or still_there(leader, finding.code):
             result.append(finding)
@@ -136,6 +139,13 @@ def _made_by_the_model(finding: Finding) -> bool:
     """A gradient that is no number because the output is none: no loss is to blame."""
     return finding.code == "GRAD004" and any(
         evidence.name == "the output itself is finite" for evidence in finding.evidence
+    )
+
+
+def _not_finite_images(finding: Finding) -> bool:
+    """Images that hold NaN or Inf; those of one colour make no NaN."""
+    return finding.code == "DATA010" and any(
+        evidence.name == "images with NaN or Inf" for evidence in finding.evidence
     )
 
 

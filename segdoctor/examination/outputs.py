@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, tee
 from typing import Any
@@ -14,6 +14,7 @@ from segdoctor.core.clean import clean
 from segdoctor.core.explain import importance
 from segdoctor.core.finding import Finding
 from segdoctor.examination.feeding import is_folder
+from segdoctor.examination.mapped import mapped
 from segdoctor.examination.request import Request
 from segdoctor.examination.settling import compiled_loss, optimizer_of
 from segdoctor.examination.verdict import headline_of
@@ -233,32 +234,4 @@ def _picked(data: Any, place: int, name: str) -> Any:
             return item
         return (item[0], *(part_of(part, place, name) for part in item[1:]))
 
-    if isinstance(data, list | tuple):
-        return item_of(data)
-    if hasattr(data, "element_spec"):
-        return data.map(lambda *item: item_of(item))
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "dtype"):
-        return _Picked(data, item_of)
-    if hasattr(data, "__next__"):
-        return (item_of(item) for item in data)
-    if callable(data):
-        return lambda: _each(data(), item_of)
-    return data
-
-
-def _each(items: Any, item_of: Any) -> Iterator[Any]:
-    for item in items:
-        yield item_of(item)
-
-
-class _Picked:
-    """A PyDataset whose batches hold the labels of one output."""
-
-    def __init__(self, data: Any, item_of: Any) -> None:
-        self._data, self._item_of = data, item_of
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._item_of(self._data[index])
+    return mapped(data, item_of)

@@ -28,7 +28,7 @@ def asked_itself(request: Request) -> tuple[Request, tuple[str, ...]]:
         return request, ()
     if request.data is None or is_folder(request.data):
         return _not_asked(request, own[0], "it is asked with batches of the run's own (data=)")
-    batch, request = _peeked(request)
+    batch, request = peeked(request)
     if "train_step" in own:
         return _by_a_step(request, batch)
     return _by_compute_loss(request, batch)
@@ -40,7 +40,7 @@ def _is_own(model: Any, name: str) -> bool:
     return owner.__module__.partition(".")[0] not in ("keras", "tf_keras", "builtins")
 
 
-def _peeked(request: Request) -> tuple[Batch, Request]:
+def peeked(request: Request) -> tuple[Batch, Request]:
     """The first batch; a generator gives it again."""
     data = request.data
     size = request.batch_size

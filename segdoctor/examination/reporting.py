@@ -19,6 +19,7 @@ from segdoctor.examination import (
     flat_output,
     outputs,
     own_training,
+    packed,
     training_tables,
     verdict,
 )
@@ -57,8 +58,9 @@ def _of_all_outputs(request: Request) -> Report:
     request, taken = added_loss.taken_apart(request)
     if not taken:
         request, taken = own_training.asked_itself(request)
+    request, weights = packed.unpacked(request)
     request, flat = flat_output.with_a_channel(request)
-    taken = (*taken, *flat)
+    taken = (*taken, *weights, *flat)
     views, notes, request = outputs.views_of(request)
     first, names = _examined(views[0].request if views else request)
     if names:

@@ -68,6 +68,7 @@ def encoding_of(notes: Notes, channels: int) -> Encoding:
     return "ids" if ids else "onehot" if onehot else "unknown"
 
 
-def one_of_each_kind(forms: list[str]) -> list[str]:
-    """One-hot where it is taken, and one of the two forms of ids."""
-    return [form for form in forms if form == "BHWC"] + [f for f in forms if f != "BHWC"][:1]
+def one_of_each_kind(forms: list[str], fed: str) -> list[str]:
+    """One-hot where it is taken, and one of the two forms of ids: the one that is fed, if any."""
+    ids = sorted((form for form in forms if form != "BHWC"), key=lambda form: form != fed)
+    return [form for form in forms if form == "BHWC"] + ids[:1]

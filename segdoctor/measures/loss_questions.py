@@ -113,10 +113,10 @@ def _void(
     sheet: Sheet, notes: Notes, forms: list[str], strays: tuple[int, ...]
 ) -> Generator[Question, Answer, tuple[int, ...]]:
     """Which label values are left out, and whether the mean still counts them."""
-    control = unused_id(sheet.channels, strays)
+    control, asked = unused_id(sheet.channels, strays), str(notes.facts["asked_form"])
     others = (*strays, control) if strays else ()
     ignores = {int(value) for value in str(notes.facts.get("ignored_classes", "")).split()}
-    for form in one_of_each_kind(forms):
+    for form in one_of_each_kind(forms, asked):
         treatments = yield from void_questions(sheet, form, others)
         notes.facts.update(treatments)
         left_out = {}
@@ -137,7 +137,7 @@ def _void(
     )
     ignores.discard(control)
     if 255 in ignores:
-        notes.facts = {**(yield from all_void_question(sheet, forms[0])), **notes.facts}
+        notes.facts = {**(yield from all_void_question(sheet, asked)), **notes.facts}
     return tuple(sorted(ignores))
 
 

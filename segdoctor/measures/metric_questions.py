@@ -96,6 +96,12 @@ def metric_questions(channels: int, fed: Fed, *, name: str = "metric", seed: int
     pupil = _Pupil(Sheet.draw(channels, spatial, seed), fed)
     facts: dict[str, Fact] = {}
     yield from _quality(pupil)
+    ids = pupil.sheet.ids
+    again = yield from pupil.ask("perfect, again", pupil.batch(ids, ids))
+    first = pupil.values["perfect"]
+    known = first is not None and again is not None and bool(np.isfinite([first, again]).all())
+    if known and differ(first, again):
+        return MetricContract(name, values=pupil.values, facts={"keeps_state": True})
     arranged = ""
     as_fed = pupil
     doubtful = _beyond_one(pupil)

@@ -209,14 +209,16 @@ class LuminanceAsLabel(Probe):
         if values.kind not in ("ids", "binary"):
             return None
         classes = values.classes or VOC_CLASSES
-        # One red is enough where the classes are as many as VOC has: {0, 128} of a plain batch.
+        # One red is enough where the classes are as many as VOC has: {0, 128} of a plain batch,
+        # and of a batch one luminance: {0, 147}.
         of_voc = values.classes == VOC_CLASSES and 255 not in values.histogram
         if values.two_valued and not of_voc:
             return self._of_two(values, classes)
         scaled = as_scaled(values.histogram, values.classes, values.scale_void)
+        few = self.distinct
         for found, distinct in (
-            (as_luminances(values.histogram), self.distinct),
-            (as_red_channel(values.histogram), 1 if of_voc else self.distinct),
+            (as_luminances(values.histogram), 1 if of_voc and values.where == AS_FED else few),
+            (as_red_channel(values.histogram), 1 if of_voc else few),
             (as_other_palette(values.histogram), self.distinct_of_others),
         ):
             if found is None or found.share < self.share or len(found.ids) < distinct:

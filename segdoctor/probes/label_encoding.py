@@ -20,6 +20,7 @@ from segdoctor.probes.label_values import (
     label_values,
     says_several,
 )
+from segdoctor.probes.void_on_disk import VoidFolded
 
 if TYPE_CHECKING:
     from segdoctor.measures.palettes import Recognised
@@ -48,8 +49,8 @@ class LabelOutOfRange(Probe):
     fix = "Map the stored ids to 0 … classes-1 when the mask is read, and declare void."
     fine = (
         "The ignore label (255 in Pascal VOC) is left out where it is declared, and a lone 255 or "
-        "-1 that no one declared is IGN009. A head with another number of channels than a proper "
-        "class list has ids is OUT008, and ids that run from 1 are LBL008."
+        "-1 that no one declared is IGN009. A head with fewer channels than a proper class list "
+        "has ids (0, 1, 2, 3 before 3 channels) is OUT008, and ids that run from 1 are LBL008."
     )
     sources = "tensorflow/tensorflow#8484, #5932; divamgupta/image-segmentation-keras#43"
 
@@ -64,6 +65,13 @@ class LabelOutOfRange(Probe):
         default=0.2,
         metadata={"doc": "share of unused ids up to which ids count as a class list of their own"},
     )
+    least: float = field(
+        default=0.25,
+        metadata={
+            "doc": "pixels of a stray id over those of the rarest class from which on it counts "
+            "as a class of a list without gaps"
+        },
+    )
 
     def examine(
         self,
@@ -73,6 +81,7 @@ class LabelOutOfRange(Probe):
         head: HeadFacts | None = None,
         loss_contract: LossContract | None = None,
     ) -> Iterator[Finding]:
+        rings = _rings(labels)
         places = [
             v
             for v in label_values(labels, scan, declared, head, loss_contract)
@@ -81,7 +90,7 @@ class LabelOutOfRange(Probe):
         if places and places[0].classes is None:
             raise NotExaminedError(_UNKNOWN_CLASSES)
         for values in places:
-            limit = self._class_list(values)
+            limit = self._class_list(values, rings)
             if limit is None or OffByOne().shifted(values) is not None:
                 continue
             stray = self._stray(values, limit)
@@ -99,7 +108,7 @@ class LabelOutOfRange(Probe):
             if value not in aside and (value < 0 or value >= classes)
         ]
 
-    def _class_list(self, values: LabelValues) -> int | None:
+    def _class_list(self, values: LabelValues, rings: frozenset[float]) -> int | None:
         """The length of the class list, None where another finding speaks of it (OUT008)."""
         from segdoctor.measures.palettes import VOC_CLASSES, class_list
 
@@ -114,9 +123,27 @@ class LabelOutOfRange(Probe):
         if values.voc_layout and all(0 <= value < VOC_CLASSES for value in ids):
             return VOC_CLASSES
         own = class_list({v: values.histogram[v] for v in ids}, None, self.gaps)
-        if own is not None and len(outside) > (1 - self.inside_share) * len(ids):
+        mostly = len(outside) > (1 - self.inside_share) * len(ids)
+        if own is not None and (mostly or self._continued(values, own, ids, rings)):
             return None
         return classes
+
+    def _continued(
+        self, values: LabelValues, own: int, ids: list[float], rings: frozenset[float]
+    ) -> bool:
+        """Whether the ids beyond the head go on where its classes end, as classes do: none is
+        missing, none is a ring as void is, and none is much rarer than the classes are. Heads of
+        one channel and of VOC's 21 classes are complete."""
+        from segdoctor.measures.palettes import VOC_CLASSES
+
+        if values.one_channel or values.classes == VOC_CLASSES:
+            return False
+        counts = values.histogram
+        inside = [counts[v] for v in ids if v < (values.classes or 0)]
+        beyond = [v for v in ids if v >= (values.classes or 0)]
+        if own != len(ids) or rings.intersection(beyond):
+            return False
+        return min(counts[v] for v in beyond) >= self.least * min(inside)
 
     def _found(
         self, values: LabelValues, classes: int, stray: list[float], scan: ScanFacts | None
@@ -148,6 +175,15 @@ class LabelOutOfRange(Probe):
             "head that many channels."
         )
         return self.finding(message, evidence, Fix(words, code))
+
+
+def _rings(labels: LabelFacts | None) -> frozenset[float]:
+    """Ids that are a thin ring around everything in some example as fed."""
+    fold = VoidFolded()
+    limits = (fold.core, fold.part, fold.direct)
+    masks = labels.masks if labels is not None else ()
+    found = {mask.shape.ring(mask.histogram, *limits) for mask in masks}
+    return frozenset(float(label) for label in found if label is not None)
 
 
 @dataclass(frozen=True)

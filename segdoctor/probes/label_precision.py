@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import Probe
 from segdoctor.probes.loss_settings import need_own_labels
 
@@ -33,7 +33,11 @@ class LabelPrecisionLost(Probe):
     sources = "srihari-humbarwadi/DeepLabV3_Plus-Tensorflow2.0#15; FAULTS IGN-15"
 
     def examine(
-        self, declared: Declared, labels: LabelFacts, head: HeadFacts | None = None
+        self,
+        declared: Declared,
+        labels: LabelFacts,
+        head: HeadFacts | None = None,
+        loss_contract: LossContract | None = None,
     ) -> Iterator[Finding]:
         need_own_labels(declared)
         largest = _LARGEST.get(labels.dtype)
@@ -62,5 +66,12 @@ class LabelPrecisionLost(Probe):
                 Evidence("least value", min(labels.histogram, default=0.0), 0.0),
             ),
             Fix("Keep the ids as int32.", "y = tf.cast(mask, tf.int32)   # before any arithmetic"),
-            "error" if negative else None,  # the ids are lost already
+            # The ids are lost already; or the loss leaves out what is not there any more.
+            "error" if negative or (lost and _left_out(label, loss_contract)) else None,
         )
+
+
+def _left_out(label: int | None, contract: LossContract | None) -> bool:
+    """Whether the loss leaves the ignore label out, and not what became of it."""
+    ignores = contract.ignores if contract is not None else ()
+    return label is not None and label in ignores and label - 256 not in ignores

@@ -9,6 +9,7 @@ from math import isfinite
 from segdoctor.core.asked import LossAtShape
 from segdoctor.core.finding import Evidence, Finding, Fix, Plain
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
+from segdoctor.core.network_facts import NotFinite
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.loss_settings import need_answers, need_known_loss
 
@@ -209,6 +210,7 @@ class LossNotFinite(Probe):
         loss_as_run: LossAsRun | None = None,
         loss_at_shape: LossAtShape | None = None,
         head: HeadFacts | None = None,
+        not_finite: NotFinite | None = None,
     ) -> Iterator[Finding]:
         need_known_loss(declared)
         case = loss_contract.facts.get("not_finite")
@@ -217,6 +219,8 @@ class LossNotFinite(Probe):
         broken = loss_as_run is not None and not loss_as_run.raises and not loss_as_run.finite
         if broken and head is not None and not isfinite(head.minimum + head.maximum):
             broken = False  # what the model gives is none: GRAD004, MDL004
+        if not_finite is not None and not_finite.where == "forward":
+            broken = False  # the same, in training mode alone
         at_shape = loss_at_shape.not_finite if loss_at_shape is not None else ""
         if not (case or broken or at_shape):
             return

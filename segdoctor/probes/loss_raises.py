@@ -22,7 +22,8 @@ class LossRaises(Probe):
     code = "LOSS001"
     how = (
         "The loss is computed on the real batch and the model's real output, as fit does, and on "
-        "small arrays with one class only and with saturated predictions."
+        "small arrays with one class only and with saturated predictions. It is traced as well, "
+        "with the size of the batch and without it."
     )
     why = "Training cannot start, or stops at the first batch of this kind."
     fix = "Repair the cause that the error names; check the loss on one batch before fit."
@@ -48,6 +49,8 @@ class LossRaises(Probe):
             return  # that it is no loss at all is LOSS010
         if not error:
             error, where = _elsewhere(facts, loss_at_shape)
+        if not error and facts.get("raises_at_any_batch"):
+            yield self._of_one_size(str(facts["raises_at_any_batch"]))
         if not error:
             return
         in_graph = facts.get("raises_in_graph") == error and not (
@@ -58,6 +61,21 @@ class LossRaises(Probe):
             f"The loss fails on {where}: {error.rstrip('. ')}.{cause}",
             (Evidence("error", error, where=where),),
             Fix(words, code, _STAND_IN),
+        )
+
+    def _of_one_size(self, error: str) -> Finding:
+        where = "a batch whose size is left open"
+        return self.finding(
+            f"The loss fails on {where}: {error.rstrip('. ')}. It asks y_pred.shape for the batch "
+            "size, which fit leaves open for batches of a generator or of tf.data without "
+            "drop_remainder, and for arrays whose last batch is smaller.",
+            (Evidence("error", error, where=where),),
+            Fix(
+                "Reduce over whole arrays, or ask tf.shape.",
+                "batch = tf.shape(y_pred)[0]   # a number at run time; y_pred.shape[0] is None",
+                _STAND_IN,
+            ),
+            "warning",
         )
 
 

@@ -15,6 +15,8 @@ _JPEG = "JPEG"
 _SPECKLE_VALUES = 8  # different values that speckles of a lossy code have at least
 NO_PLANE = "the labels as fed do not lie in a plane"
 _NO_SHAPES = "no mask of the sample could be decoded"
+_NOISE = "the labels as fed are noise: hardly two neighbours are alike, so there is no border"
+_MOST_CHANGES = 0.6  # of neighbours, across and down, that differ in a mask that was drawn
 
 
 def _of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
@@ -51,10 +53,24 @@ def _not_jpeg(scan: ScanFacts) -> list[ShapeFacts]:
 
 
 def _fed_apart(labels: LabelFacts | None, declared: Declared | None) -> tuple[FedMask, ...]:
-    """Labels as fed that were not made of the masks on disk by segdoctor itself."""
+    """Labels as fed that were not made of the masks on disk by segdoctor itself.
+
+    Raises
+    ------
+    NotExaminedError
+        They are noise, as in a quick try with random arrays.
+    """
     if labels is None or (declared is not None and declared.source == "folder"):
         return ()
-    return labels.masks
+    drawn = tuple(mask for mask in labels.masks if not _is_noise(mask))
+    if labels.masks and not drawn:
+        raise NotExaminedError(_NOISE)
+    return drawn
+
+
+def _is_noise(mask: FedMask) -> bool:
+    changes = mask.shape.edges + mask.shape.ramps + mask.shape.speckles
+    return changes > _MOST_CHANGES * 2 * sum(mask.histogram.values())
 
 
 def _examples(values: dict[str, MaskFacts], paths: list[str], most: int) -> Iterator[Evidence]:

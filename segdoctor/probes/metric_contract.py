@@ -158,7 +158,8 @@ class AveragedWrongly(Probe):
     how = (
         "Two unlike batches are fed one after the other, and as one. A batch that lacks classes is "
         "predicted perfectly, and wrong at every pixel: the classes that are not there must "
-        "neither lower nor raise the score, nor make it NaN."
+        "neither lower nor raise the score, nor make it NaN. After a reset the same prediction "
+        "must score the same."
     )
     why = (
         "The mean of IoUs of batches is no IoU of the data: it depends on the batch size and the "
@@ -180,6 +181,8 @@ class AveragedWrongly(Probe):
     def examine(self, metrics: tuple[MetricContract, ...]) -> Iterator[Finding]:
         need_metrics(metrics)
         for metric in metrics:
+            if metric.facts.get("keeps_state"):
+                yield self._never_empty(metric)
             if not metric.facts.get("is_score"):
                 continue
             told = list(self._told(metric))
@@ -193,6 +196,20 @@ class AveragedWrongly(Probe):
                     "keras.metrics.MeanIoU(num_classes=…, sparse_y_pred=False, ignore_class=255)",
                 ),
             )
+
+    def _never_empty(self, metric: MetricContract) -> Finding:
+        first, again = metric.values.get("perfect"), metric.values.get("perfect, again")
+        return self.finding(
+            f"The metric {metric.name} is not emptied by reset_state: the same perfect prediction "
+            f"gives {_number(first)} at first and {_number(again)} after others, so each epoch, "
+            "and validation, counts what came before.",
+            (Evidence("perfect prediction, after others", again, first),),
+            Fix(
+                "Set every variable of the metric to zero in reset_state, or leave it to Keras.",
+                "def reset_state(self):\n    for v in self.variables:\n"
+                "        v.assign(tf.zeros_like(v))",
+            ),
+        )
 
     def _told(self, metric: MetricContract) -> Iterator[tuple[str, Evidence]]:
         facts = metric.facts

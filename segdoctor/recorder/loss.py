@@ -6,6 +6,7 @@ from typing import Any
 
 from segdoctor.core.time_limit import TimeIsUpError, time_limit
 from segdoctor.recorder.forward import Outputs, Reach
+from segdoctor.recorder.graph_locks import release_locks
 from segdoctor.recorder.layers import is_tf_keras
 
 LIMIT_S = 15.0
@@ -37,8 +38,15 @@ class LossAsInFit:
         else:
             import keras
         self._stuck = ""  # why it is not asked any more
+        self._in_graph_too: bool | None = None  # whether a graph helps where it fails eagerly
+        self._loss = loss
         self._holder = keras.Sequential(name="loss_as_in_fit")
         self._holder.compile(loss=single(loss))
+
+    @property
+    def only_in_graph(self) -> bool:
+        """Whether it failed eagerly and ran in a graph."""
+        return bool(self._in_graph_too)
 
     def __call__(
         self, y: Any, outputs: Outputs, sample_weight: Any = None, reach: Reach = ""
@@ -60,7 +68,8 @@ class LossAsInFit:
         return value + tf.cast(outputs.regularisation, value.dtype)
 
     def compute(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The loss of ``y_pred`` as it is, in the graph that is being made or eagerly."""
+        """The loss of ``y_pred`` as it is, in the graph that is being made or eagerly; in a graph
+        of its own where it fails eagerly, for ``fit`` runs it in one."""
         import tensorflow as tf
 
         if self._stuck:
@@ -69,14 +78,45 @@ class LossAsInFit:
         y = tf.nest.map_structure(tf.convert_to_tensor, y)
         if sample_weight is not None:
             sample_weight = tf.nest.map_structure(tf.convert_to_tensor, sample_weight)
+        given = (y, y_pred, sample_weight)
         try:
             with time_limit(LIMIT_S):
-                return self._holder.compute_loss(
-                    x=None, y=y, y_pred=y_pred, sample_weight=sample_weight
-                )
+                if self._in_graph_too and tf.executing_eagerly():
+                    return tf.function(self._value, autograph=False)(*given)
+                try:
+                    return self._value(*given)
+                except Exception as error:  # noqa: BLE001 - a stranger's loss
+                    return self._once_more(error, given)
         except TimeIsUpError as why:
             self._stuck = str(why)
             raise
+
+    def _value(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        try:
+            return self._holder.compute_loss(
+                x=None, y=y, y_pred=y_pred, sample_weight=sample_weight
+            )
+        except Exception:
+            release_locks(self._loss)
+            raise
+
+    def _once_more(self, error: Exception, given: tuple[Any, ...]) -> Any:
+        """In a graph, if that was not tried yet; the first error stands where that fails too."""
+        import tensorflow as tf
+
+        if self._in_graph_too is not None or not tf.executing_eagerly():
+            raise error
+        self._in_graph_too = False
+        if isinstance(error, TimeIsUpError):
+            raise error
+        try:
+            found = tf.function(self._value, autograph=False)(*given)
+        except TimeIsUpError:
+            raise
+        except Exception:  # noqa: BLE001 - a stranger's loss
+            raise error from None
+        self._in_graph_too = True
+        return found
 
     def _in_graph(self, y: Any, logits: Any, sample_weight: Any, reach: Reach) -> Any:
         import tensorflow as tf

@@ -60,8 +60,8 @@ def ask_loss(
 ) -> LossContract:
     """Find out by experiment what a loss expects.
 
-    It is asked eagerly; where it refuses, with larger arrays, inside a ``tf.function``, and with
-    arrays of the batch's own shape.
+    It is asked eagerly, and in a ``tf.function`` where it needs one; where it refuses, with larger
+    arrays, and with arrays of the batch's own shape.
 
     Parameters
     ----------
@@ -91,8 +91,9 @@ def ask_loss(
     start = time.perf_counter()
     contract: LossContract | None = None
     drawn: dict[str, Any] = {}
-    for in_graph, settings in _attempts(layout):
-        answer = _answering(loss, flavour, layout, in_graph=in_graph)
+    value_of, holders = _value_of(loss, flavour, layout)
+    answer = _answering(loss, value_of)
+    for settings in _attempts(layout):
         ask = Clerk(answer, limit_s, total_s - (time.perf_counter() - start))
         questions = loss_questions(
             channels,
@@ -106,8 +107,6 @@ def ask_loss(
         ask.dismiss()
         if contract is None or not found.raises:
             contract, drawn = found, settings
-            if in_graph:
-                contract = replace(contract, facts={**contract.facts, "only_in_graph": True})
         if not found.raises or ask.stuck:
             break
     assert contract is not None
@@ -117,22 +116,24 @@ def ask_loss(
         facts["metric_object"] = True
     if is_of_keras(loss):
         facts["stock"] = True
+    if any(holder.only_in_graph for holder in holders.values()):
+        facts["only_in_graph"] = True
     if (contract.forms or contract.raises) and not ask.stuck:
         sheet = Sheet.draw(channels, seed=0, **drawn)
         form = str(contract.facts.get("asked_form", layout.fed or sheet.forms()[0]))
-        facts |= graph_facts(_value_of(loss, flavour, layout), sheet, form)
+        facts |= graph_facts(value_of, sheet, form)
     return replace(contract, facts=facts)
 
 
-def _attempts(layout: Layout) -> list[tuple[bool, dict[str, Any]]]:
-    """``(in a graph, settings of the interview)``, in the order in which they are tried."""
+def _attempts(layout: Layout) -> list[dict[str, Any]]:
+    """Settings of the interview, in the order in which they are tried."""
     flat = layout.pixel_axes == 1
     small = {"spatial": (SMALL[0] * SMALL[1],) if flat else SMALL}
     large = {"spatial": (LARGE[0] * LARGE[1],) if flat else LARGE}
-    attempts: list[tuple[bool, dict[str, Any]]] = [(False, small), (False, large), (True, small)]
+    attempts: list[dict[str, Any]] = [small, large]
     if layout.shape and int(np.prod(layout.shape)) <= _MOST_PIXELS:
         own = {"batch": layout.shape[0], "spatial": layout.shape[1:], "exact": True}
-        attempts.append((False, own))
+        attempts.append(own)
     return attempts
 
 
@@ -155,9 +156,11 @@ def is_of_keras(loss: Any) -> bool:
     return module.partition(".")[0] in ("keras", "tf_keras")
 
 
-def _value_of(loss: Any, flavour: str, layout: Layout) -> Callable[[Any, Any, Any], Any]:
+def _value_of(
+    loss: Any, flavour: str, layout: Layout
+) -> tuple[Callable[[Any, Any, Any], Any], dict[tuple[Any, ...], LossAsInFit]]:
     """``(y_true, y_pred, sample_weight) -> scalar tensor`` as ``fit`` has it, channels moved to
-    where the run has them."""
+    where the run has them; and the losses that it makes of ``loss`` meanwhile."""
     import tensorflow as tf
 
     if flavour == "keras3":
@@ -183,7 +186,7 @@ def _value_of(loss: Any, flavour: str, layout: Layout) -> Callable[[Any, Any, An
         holder = as_in_fit(y_true, y_pred)
         return tf.reduce_sum(holder(y_true, Outputs(y_pred, None, None), sample_weight))
 
-    return value
+    return value, made
 
 
 def _channels_first(tensor: Any) -> Any:
@@ -193,22 +196,17 @@ def _channels_first(tensor: Any) -> Any:
     return tf.transpose(tensor, [0, axes[-1], *axes[1:-1]])
 
 
-def _answering(
-    loss: Any, flavour: str, layout: Layout, *, in_graph: bool = False
-) -> Callable[[Question], Answer]:
+def _answering(loss: Any, value_of: Callable[[Any, Any, Any], Any]) -> Callable[[Question], Answer]:
     """The function that answers one question about ``loss``, as ``fit`` calls it."""
     import tensorflow as tf
 
-    value_of = _value_of(loss, flavour, layout)
     state = [(variable, variable.numpy()) for variable in getattr(loss, "variables", ())]
 
-    def value_and_gradient(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
+    def asked(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(y_pred)
             value = value_of(y_true, y_pred, sample_weight)
         return value, tape.gradient(value, y_pred)
-
-    asked = tf.function(value_and_gradient, autograph=True) if in_graph else value_and_gradient
 
     def answer(question: Question) -> Answer:
         weight = question.sample_weight

@@ -267,4 +267,5 @@ def _agreement(page: _Page, gradients: dict[str, Float]) -> float | None:
     if one.shape != two.shape or one.shape[0] != page.ids.size:
         return None
     other = (page.ids + 1) % max(page.head.channels, 2)
-    return agreement((one - two)[page.valid], page.ids[page.valid], other[page.valid])
+    found = agreement((one - two)[page.valid], page.ids[page.valid], other[page.valid])
+    return 0.0 if found is None and one[page.valid].any() else found  # deaf to other labels

@@ -22,7 +22,8 @@ def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) 
         ``"raises_in_graph"`` where it cannot be traced as ``fit`` traces it (Python's ``if`` over
         tensors, ``.numpy()``); ``"drops_axes_by"``: the function that picks entries by a condition
         and leaves one long list, as ``tf.gather_nd`` does with one index per entry. It is told
-        also of a loss that fails behind it.
+        also of a loss that fails behind it. ``"raises_at_any_batch"`` where it can be traced for
+        batches of this size alone: ``fit`` mostly leaves the size open.
     """
     import tensorflow as tf
 
@@ -44,7 +45,13 @@ def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) 
         graph = tf.function(asked, autograph=False).get_concrete_function(*specs).graph
     except Exception as error:  # noqa: BLE001 - a stranger's loss may raise anything
         return {"raises_in_graph": error_line(error, 300), **before}
-    return _picked_by(graph, entries)
+    found = _picked_by(graph, entries)
+    open_specs = [tf.TensorSpec((None, *spec.shape[1:]), spec.dtype) for spec in specs]
+    try:
+        tf.function(value, autograph=False).get_concrete_function(*open_specs, None)
+    except Exception as error:  # noqa: BLE001 - the same
+        found["raises_at_any_batch"] = error_line(error, 300)
+    return found
 
 
 def _picked_by(graph: Any, entries: int) -> dict[str, str]:

@@ -193,6 +193,8 @@ def _answering(
             made[shapes] = compiled()
         holder = made[shapes]
         holder.reset_metrics()
+        if hasattr(metric, "reset_state"):
+            metric.reset_state()  # a holder that was never asked knows no metric yet
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for y_true, y_pred, weight in question.batches:

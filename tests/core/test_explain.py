@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segdoctor.core.explain import explained, leader_of, reach
-from segdoctor.core.finding import Finding, Verdict
+from segdoctor.core.finding import Evidence, Finding, Verdict
 
 
 def told(*findings: Finding, still=lambda leader, follower: None) -> list[tuple[str, str | None]]:
@@ -73,3 +73,10 @@ def test_what_the_trial_shows_stands_below_the_part_that_is_named() -> None:
     assert ("TRIAL003", "BN004") in result
     assert ("TRIAL001", None) in told(Finding("TRIAL001", "stuck"), Finding("DATA001", "missing"))
     assert ("TRIAL002", None) in told(Finding("TRIAL002", "mode"), Finding("OPT001", "small"))
+
+
+def test_only_images_that_are_no_numbers_make_gradients_that_are_none() -> None:
+    none = Finding("DATA010", "NaN", evidence=(Evidence("images with NaN or Inf", 3),))
+    assert told(none, Finding("GRAD004", "NaN")) == [("DATA010", None), ("GRAD004", "DATA010")]
+    flat = Finding("DATA010", "flat", evidence=(Evidence("images of one colour", 1.0),))
+    assert ("GRAD004", None) in told(flat, Finding("GRAD004", "NaN"))

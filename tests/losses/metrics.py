@@ -118,6 +118,20 @@ class KeepsTheLastBatch(Confusion):
         super().update_state(y_true, y_pred)
 
 
+class NeverEmpty(Confusion):
+    """Sums over all epochs."""
+
+    def reset_state(self) -> None:
+        pass
+
+
+class ArgMaxFirst(keras.metrics.MeanIoU):
+    """The usual repair of Keras' MeanIoU."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return super().update_state(y_true, tf.argmax(y_pred, -1), sample_weight)
+
+
 IDS: dict[str, Any] = {"form": "ids"}
 ONE: dict[str, Any] = {"kind": "sigmoid", "channels": 1, "form": "ids1"}
 VOID: dict[str, Any] = {"form": "ids", "void": True}
@@ -165,7 +179,19 @@ SICK += [
     MetricCase("channels first, axis=-1", [M.CategoricalAccuracy()], "MET004", FIRST),
 ]
 
+SICK += [
+    MetricCase(
+        "categorical accuracy of ids with an axis",
+        [M.CategoricalAccuracy()],
+        "MET002",
+        {"form": "ids1"},
+    ),
+    MetricCase("a matrix that is never emptied", [NeverEmpty()], "MET004", IDS),
+]
+
 SOUND = [
+    MetricCase("MeanIoU of the arg max", [ArgMaxFirst(3)], "", IDS),
+    MetricCase("OneHotMeanIoU without background", [M.OneHotMeanIoU(3, ignore_class=0)], ""),
     MetricCase("accuracy and IoU", ["accuracy", miou()], "", IDS | RARE),
     MetricCase("accuracy of balanced labels", ["accuracy"], ""),
     MetricCase("MeanIoU", [miou()], "", IDS),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.losses import more_sick, sick
+from tests.losses import more_sick, posted_sick, sick
 from tests.losses.sick import Case
 from tests.losses.ward import told
 
-CASES = [*sick.CASES, *more_sick.CASES]
+CASES = [*sick.CASES, *more_sick.CASES, *posted_sick.CASES]
 
 
 def test_there_are_enough() -> None:

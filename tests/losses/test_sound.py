@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.losses import more_sound, sound
+from tests.losses import more_sound, posted_sound, sound
 from tests.losses.sound import Sound
 from tests.losses.ward import told
 
-CASES = [*sound.CASES, *more_sound.CASES]
+CASES = [*sound.CASES, *more_sound.CASES, *posted_sound.CASES]
 
 
 def test_there_are_enough() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from typing import Any
 
@@ -23,6 +24,7 @@ from segdoctor.probes.loss_raises import LossRaises
 from segdoctor.recorder.forward import Outputs
 from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.loss_answers import Layout, ask_loss
+from tests.losses.posted_sick import masked_binary_over_all
 from tests.losses.sound import cross, dice
 from tests.losses.ward import SHAPE, head_of, told
 
@@ -197,3 +199,24 @@ def test_the_users_own_alarm_is_left_alone() -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
         signal.setitimer(signal.ITIMER_REAL, *held)
+
+
+def test_a_function_of_tensorflow_keeps_no_lock() -> None:
+    spec = tf.TensorSpec([None, None, None, 3])
+
+    @tf.function(input_signature=[spec, spec])
+    def signed(y: Any, p: Any) -> Any:
+        return tf.reduce_mean(cross(y, p))
+
+    contract = ask_loss(lambda y, p: signed(y, p), 3)  # ids do not fit the signature
+    assert (contract.forms, contract.raises) == (("BHWC",), "")
+    free: list[bool] = []
+    other = threading.Thread(target=lambda: free.append(signed._lock.acquire(timeout=0.1)))
+    other.start()
+    other.join()
+    assert free == [True]
+
+
+def test_void_is_asked_for_in_the_layout_that_is_fed() -> None:
+    contract = ask_loss(masked_binary_over_all, 1, layout=Layout(fed="BHW1"))
+    assert contract.facts["value_255"] == "ignored"

@@ -101,3 +101,65 @@ def test_a_loss_may_count_from_one_itself(right: float | None, status: str) -> N
         }
     )
     assert examine(next(p for p in PROBES if p.code == "LBL008"), trace).status == status
+
+
+def blocks(*ids: int) -> Any:
+    """Squares of each of ``ids`` on ground of 0."""
+    y = np.zeros((2, 24, 24), np.int32)
+    for place, label in enumerate(ids):
+        row, column = divmod(place, 3)
+        y[:, 8 * row + 1 : 8 * row + 7, 8 * column + 1 : 8 * column + 7] = label
+    return y
+
+
+def ringed(y: Any, label: int) -> Any:
+    """``y`` with a line of ``label`` around everything."""
+    inside = y[:, 1:-1, 1:-1]
+    edge = np.zeros_like(y, bool)
+    for axis, step in ((1, 1), (1, -1), (2, 1), (2, -1)):
+        edge[:, 1:-1, 1:-1] |= np.roll(y, step, axis)[:, 1:-1, 1:-1] != inside
+    return np.where(edge, label, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "channels", "code"),
+    [
+        (blocks(1, 2, 3), 3, "OUT008"),
+        (blocks(1, 2, 4), 3, "LBL003"),  # a gap
+        (blocks(1, 2, 7), 3, "LBL003"),
+        (ringed(blocks(1, 2, 2, 1), 3), 3, "LBL003"),  # void, in another dress
+        (blocks(1, 2), 3, None),
+        (blocks(1, 2, 3, 4, 5), 4, "OUT008"),
+    ],
+)
+def test_a_class_list_that_goes_on_behind_the_head(y: Any, channels: int, code: str | None) -> None:
+    found = [c for c in ("LBL003", "OUT008") if ask(c, y, channels).findings]
+    assert found[:1] == ([code] if code else [])
+
+
+def test_a_few_pixels_of_the_next_id_are_strays() -> None:
+    y = blocks(1, 2)
+    y[:, 3, 3] = 3
+    assert ask("LBL003", y, 3).status == "fired"
+
+
+@pytest.mark.parametrize("code", ["LBL006", "LBL012"])
+def test_noise_was_not_drawn_at_all(code: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 21, (4, 32, 32))
+    outcome = ask(code, noise, 21)
+    assert outcome.status == "not examined"
+    assert "noise" in outcome.reason
+
+
+@pytest.mark.parametrize(("ignores", "severity"), [((255,), "error"), ((), "warning")])
+def test_a_loss_that_leaves_out_what_int8_has_lost(ignores: tuple[int, ...], severity: str) -> None:
+    y = np.where(IDS == 2, 255, IDS).astype(np.uint8).astype(np.int8)
+    trace = Trace(
+        {
+            "labels": label_facts(y, 3, 255),
+            "declared": Declared(ignore_label=255),
+            "loss_contract": LossContract("loss", labels="ids", ignores=ignores),
+        }
+    )
+    outcome = examine(next(probe for probe in PROBES if probe.code == "LBL010"), trace)
+    assert [f.severity for f in outcome.findings] == [severity]

@@ -311,6 +311,11 @@ class TestLuminances:
         assert ask("LBL005", scan=scan(ids), head=head(2)).status == "fired"
         assert ask("LBL007", scan=scan(ids), head=head(2)).status == "clear"
 
+    @pytest.mark.parametrize(("value", "fires"), [(147, True), (38, True), (200, False)])
+    def test_one_luminance_of_a_batch(self, value: int, fires: bool) -> None:
+        outcome = ask("LBL005", labels=fed([0, value], 21), head=head(21))
+        assert (outcome.status == "fired") == fires
+
     @pytest.mark.parametrize("ids", [[0, 128], [0, 255], [0, 127], [0, 99]])
     def test_two_values_that_may_be_a_scale(self, ids: list[int]) -> None:
         assert ask("LBL005", scan=scan(ids), head=head(2)).status == "clear"
