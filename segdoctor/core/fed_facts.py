@@ -34,7 +34,8 @@ class AgainstFiles:
     ``files`` maps the number of an example to the stem of its file and the turn of its image
     (``"as it is"``, ``"mirrored"``, …). ``turned_apart`` names those whose label is turned in
     another way than their image. ``became`` maps each id of the files' masks to what it is in the
-    labels as fed → pixels, on a coarse grid. ``void`` is the files' ignore label.
+    labels as fed → pixels, on a coarse grid. ``void`` is the files' ignore label,
+    ``classes`` the number of their classes.
     """
 
     examples: int
@@ -42,3 +43,4 @@ class AgainstFiles:
     turned_apart: tuple[str, ...] = ()
     became: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     void: int | None = None
+    classes: int | None = None

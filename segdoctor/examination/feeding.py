@@ -216,7 +216,8 @@ def _against(request: Request, examples: list[Any]) -> AgainstFiles | Missing:
             f"no example shows the whole picture of one of the {some}files (no crops are compared)"
         )
         return Missing(why)
-    return found
+    known = [label for label in found.became if label not in (void, -1)]
+    return replace(found, classes=copies.classes or max([*known, 1]) + 1)
 
 
 def _count(request: Request) -> int:

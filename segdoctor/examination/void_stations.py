@@ -7,10 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from segdoctor.core.asked import VoidTrail
-from segdoctor.core.measured import HeadFacts, LabelFacts, LossAsRun, LossContract
+from segdoctor.core.fed_facts import AgainstFiles
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
+from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.trace import Trace
+from segdoctor.probes.void_on_disk import VoidFolded
+from segdoctor.probes.void_rings import extra_ring, folded_ring, ring_as_fed
 
 _MOST_FORMS = 6
+_AS_INT8 = -1
+_LEAST_SHARE = 0.1  # of void
 _MARKS = {"here": "◀ leaks here", "so": "◁ and so here", "": ""}
 
 
@@ -29,11 +35,20 @@ class Station:
 
 def stations(trace: Trace) -> tuple[Station, ...]:
     """From the masks on disk to the metrics; () where no void is known of."""
-    trail = trace.get("void_trail")
-    if not isinstance(trail, VoidTrail) or not (trail.pixels or trail.on_disk):
-        return ()
-    line = [*_masks(trail), *_fed(trace, trail), *_weights(trail), *_loss(trace)]
-    return (*_first_marked(line), *_metrics(trace))
+    trail, against = trace.get("void_trail"), trace.get("against_files")
+    known = isinstance(trail, VoidTrail) and bool(trail.pixels or trail.on_disk)
+    apart = isinstance(trail, VoidTrail) and trail.truth_known
+    line: list[Station] = []
+    if isinstance(against, AgainstFiles) and not apart:
+        line += _from_files(trace, against)
+    if isinstance(trail, VoidTrail) and known:
+        line += [] if line else [*_masks(trail), *_fed(trace, trail)]
+        line += [*_weights(trail), *_loss(trace)]
+    elif line and isinstance(against, AgainstFiles):
+        line += _loss_of_most(trace, against)
+    else:
+        line += _ring(trace)
+    return (*_first_marked(line), *_metrics(trace)) if line else ()
 
 
 def void_table(trace: Trace) -> dict[str, Any]:
@@ -61,7 +76,7 @@ def void_picture(trace: Trace) -> list[dict[str, Any]]:
 
 
 def _counted(station: Station) -> str:
-    return f"{station.says}: {station.count}"
+    return f"{station.says} ({station.count})"
 
 
 def _worse(one: str, other: str) -> str:
@@ -77,17 +92,106 @@ def _masks(trail: VoidTrail) -> Iterator[Station]:
 
 def _fed(trace: Trace, trail: VoidTrail) -> Iterator[Station]:
     """What the labels say at the void pixels; a real class leaks unless the loss leaves it out."""
-    contract, labels, head = trace.get("loss_contract"), trace.get("labels"), trace.get("head")
-    ignored = contract.ignores if isinstance(contract, LossContract) else ()
-    coded = isinstance(labels, LabelFacts) and labels.kind == "onehot"
-    if isinstance(head, HeadFacts) and head.channels == 1:
-        coded = False
-    name = f"labels as fed ({'one-hot' if coded else 'ids'})"
+    ignored, (name, _) = _ignored(trace), _labels_name(trace)
     for form, count in list(trail.as_fed.items())[:_MOST_FORMS]:
         number = form.removeprefix("class ")
         as_class = form != number and trail.truth_known and not trail.weightless
         leaks = as_class and int(number) not in ignored
-        yield Station(name, form, f"{count:,} px", "here" if leaks else "")
+        says = _in_words(form, trail) if trail.truth_known and not trail.weightless else form
+        yield Station(name, says, f"{count:,} px", "here" if leaks else "")
+
+
+def _in_words(form: str, trail: VoidTrail) -> str:
+    """What was done to void that stands so in the labels."""
+    if form == "-1" and trail.label == _AS_INT8 + 256:
+        return f"-1 ({trail.label} as int8)"
+    number = form.removeprefix("class ")
+    if form == number:
+        return form
+    inside = trail.as_fed[form] - trail.padding_as_fed.get(form, 0)
+    if not inside and sum(trail.padding_as_fed.values()) < trail.pixels:
+        return f"{form}, in the padding alone"
+    return f"{form}: {_how(int(number), trail.classes)}"
+
+
+def _how(label: int, classes: int) -> str:
+    if label >= classes:
+        return "one more class"
+    return {0: "folded into background", classes - 1: "clipped to the last class"}.get(
+        label, "cast or wrapped"
+    )
+
+
+def _from_files(trace: Trace, against: AgainstFiles) -> Iterator[Station]:
+    """What the void of the files is in the labels as fed."""
+    fed = against.became.get(against.void, {}) if against.void is not None else {}
+    total = sum(fed.values())
+    if not total:
+        return
+    examples = len(against.files)
+    yield Station("masks on disk", str(against.void), f"{examples} files of these examples")
+    name, rows = _labels_name(trace)
+    for label, count in list(fed.items())[:_MOST_FORMS]:
+        if count < _LEAST_SHARE * total:
+            continue  # mixed in where the mask was made smaller
+        void = label in (against.void, -1)
+        says = str(label) if not void or not rows else "row of zeros or of 255"
+        says = says if void else f"class {label}"
+        if not void and against.classes is not None:
+            says += f": {_how(label, against.classes)}"
+        leaks = not void and label not in _ignored(trace)
+        yield Station(name, says, f"{count / total:.0%} of void", "here" if leaks else "")
+
+
+def _loss_of_most(trace: Trace, against: AgainstFiles) -> Iterator[Station]:
+    """What the loss does with the class that most void has become."""
+    fed = against.became.get(against.void, {}) if against.void is not None else {}
+    most = max(fed, key=lambda label: fed[label], default=-1)
+    if most not in (against.void, -1):
+        yield from _loss_of_class(trace, most)
+
+
+def _ring(trace: Trace) -> Iterator[Station]:
+    """A class of the labels as fed that looks like the void of masks that are not known."""
+    labels, declared, head = trace.get("labels"), trace.get("declared"), trace.get("head")
+    if not isinstance(labels, LabelFacts) or not isinstance(declared, Declared):
+        return
+    head = head if isinstance(head, HeadFacts) else None
+    fold = VoidFolded()
+    limits = (fold.core, fold.part, fold.direct)
+    try:
+        told = [*folded_ring(labels, declared, head, *limits)]
+        told += extra_ring(labels, declared, head, *limits)
+        label, count, several = ring_as_fed(labels, declared, *limits)
+    except NotExaminedError:
+        return
+    if not told:
+        return
+    yield Station("masks on disk", "not known (files= would tell)")
+    says = f"class {label} is a thin ring around everything"
+    leak = "" if label in _ignored(trace) else "here"
+    yield Station(_labels_name(trace)[0], says, f"{count} of {several} examples", leak)
+    yield from _loss_of_class(trace, label)
+
+
+def _loss_of_class(trace: Trace, label: int) -> Iterator[Station]:
+    out = label in _ignored(trace)
+    does = f"leaves class {label} out" if out else f"counts class {label} as any other"
+    yield Station("loss", does, "", "" if out else "here")
+
+
+def _ignored(trace: Trace) -> tuple[int, ...]:
+    contract = trace.get("loss_contract")
+    return contract.ignores if isinstance(contract, LossContract) else ()
+
+
+def _labels_name(trace: Trace) -> tuple[str, bool]:
+    """The station of the labels, and whether they are rows of channels."""
+    labels, head = trace.get("labels"), trace.get("head")
+    coded = isinstance(labels, LabelFacts) and labels.kind == "onehot"
+    if isinstance(head, HeadFacts) and head.channels == 1:
+        coded = False
+    return f"labels as fed ({'one-hot' if coded else 'ids'})", coded
 
 
 def _weights(trail: VoidTrail) -> Iterator[Station]:
@@ -104,7 +208,7 @@ def _loss(trace: Trace) -> Iterator[Station]:
         yield Station("loss", f"fails: {run.raises}", pixels, "here")
         return
     moved = run.void_moves_value
-    does = f"counts void (moves by {moved:.3g})" if moved else "does not count void"
+    does = f"counts void: it moves by {moved:.3g}" if moved else "does not count void"
     yield Station("loss", does, pixels, "here" if moved else "")
     share = run.void_gradient_share
     back = f"{share:.1%} of the gradient" if run.void_gradient else "exactly zero at void"

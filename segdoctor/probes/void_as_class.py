@@ -178,8 +178,8 @@ def folded_from_files(against: AgainstFiles | None) -> Iterator[Told]:
     if kept or label < 0 or count < _MOST_FOLDED * total:
         return
     assert against is not None
-    if label != 0 and label not in {k for of in against.became.values() for k in of}:
-        return
+    if not _is_class(against, label):
+        return  # one more class: IGN005
     yield (
         f"Void ({void}) of the files is class {label} in the labels as fed: it was folded into a "
         "class on the way.",
@@ -190,6 +190,36 @@ def folded_from_files(against: AgainstFiles | None) -> Iterator[Told]:
         ),
         Fix("Keep the void id, and leave it out in the loss.", _KEEP, {"loss.stand_in": True}),
     )
+
+
+def extra_from_files(against: AgainstFiles | None, head: HeadFacts | None) -> Iterator[Told]:
+    """Void of the files is an id that no class of theirs is, and the head has a channel for it."""
+    void, fed = of_files(against)
+    label, count = max(fed.items(), key=lambda item: item[1])
+    share = count / sum(fed.values())
+    assert against is not None
+    if head is None or not 0 < label < head.channels or label == void or share < _MOST_FOLDED:
+        return
+    if _is_class(against, label):
+        return  # IGN004
+    yield (
+        f"Void ({void}) of the files is class {label} in the labels as fed, which is none of "
+        "theirs, and the head has a channel for it: it is learnt.",
+        (Evidence("void of the files that is that class", share, 0.0, "share"),),
+        Fix(
+            f"Leave class {label} out in the loss, or keep {void} and drop the channel.",
+            f"loss = keras.losses.SparseCategoricalCrossentropy(ignore_class={label}, …)",
+            {"loss.ignore_class": label},
+        ),
+    )
+
+
+def _is_class(against: AgainstFiles, label: int) -> bool:
+    """Whether an id as fed is a class of the files: background, one of their class list, or what
+    another id of theirs has become."""
+    others = {k for old, of in against.became.items() if old != against.void for k in of}
+    listed = against.classes is not None and 0 <= label < against.classes
+    return label == 0 or listed or label in others
 
 
 def lost_from_files(against: AgainstFiles | None) -> Iterator[Told]:

@@ -17,6 +17,7 @@ from segdoctor.probes.void_as_class import (
     NO_FOLDER,
     either,
     extra,
+    extra_from_files,
     folded,
     folded_from_files,
 )
@@ -233,7 +234,12 @@ class VoidAsClass(Probe):
         loss_contract: LossContract | None = None,
         head: HeadFacts | None = None,
         labels: LabelFacts | None = None,
+        against_files: AgainstFiles | None = None,
     ) -> Iterator[Finding]:
+        def from_files() -> Iterator[Finding]:
+            for told in extra_from_files(against_files, head):
+                yield self.finding(*told)
+
         def as_fed() -> Iterator[Finding]:
             for told in extra(declared, void_trail, loss_contract, head):
                 yield self.finding(*told)
@@ -242,7 +248,7 @@ class VoidAsClass(Probe):
             for told in extra_ring(labels, declared, head, self.core, self.part, self.direct):
                 yield self.finding(*told)
 
-        yield from either(lambda: self._on_disk(scan, declared), as_fed, rings)
+        yield from either(lambda: self._on_disk(scan, declared), as_fed, from_files, rings)
 
     def _on_disk(self, scan: ScanFacts | None, declared: Declared | None) -> Iterator[Finding]:
         if scan is None or not scan.shapes:

@@ -209,7 +209,8 @@ _PLANS = (
     _Plan(
         "void_trail",
         "The void trail",
-        "What becomes of pixels without a label, from the file to the metric, on this batch.",
+        "What becomes of pixels without a label, from the file to the metric, on this batch. Open"
+        " ring: void is left out. Filled diamond: from here on it counts.",
         ("check",),
         _has("void_trail"),
         void_trail_figure,

@@ -12,11 +12,12 @@ from segdoctor.report.canvas import Theme
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROW = 0.42
+ROW = 0.5
 """Inches that one station takes."""
 
 _WORDS = {"here": "void leaks here", "so": "and so here"}
-_MOST_LETTERS = 64
+_APART = "void counts here"
+_MOST_LETTERS = 72
 
 
 def draw_void_trail(axes: Axes, stations: Sequence[Mapping[str, Any]], theme: Theme) -> None:
@@ -58,12 +59,14 @@ def _station(axes: Axes, place: int, station: Mapping[str, Any], theme: Theme) -
         markerfacecolor=colour if leak == "here" else theme.paper,
         markeredgewidth=2.0,
         zorder=2,
+        clip_on=False,
     )
     says = " · ".join(part for part in (station["says"], station["count"]) if part)
+    mark = _APART if leak and station["apart"] else _WORDS.get(leak, "")
     texts = (
-        (left + 0.4, -0.16, station["name"], theme.ink, "bold", "left"),
-        (left + 0.4, 0.2, says, theme.muted, "normal", "left"),
-        (9.95, -0.16, _WORDS.get(leak, ""), theme.bad, "bold", "right"),
+        (left + 0.4, -0.17, station["name"], theme.ink, "bold", "left"),
+        (left + 0.4, 0.18, says, theme.muted, "normal", "left"),
+        (9.95, -0.17, mark, theme.bad, "bold", "right"),
     )
     for x, down, text, ink, weight, side in texts:
         shown = clean(text, _MOST_LETTERS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from segdoctor.core.engine import examine
+from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.measured import Declared, LossContract
 from segdoctor.core.trace import Trace
 from segdoctor.examination.void_stations import void_picture, void_table
@@ -149,7 +150,7 @@ def test_forms_of_one_station_are_drawn_as_one() -> None:
     drawn = void_picture(Trace({"void_trail": trail, "labels": facts, "head": head}))
     assert [s["name"] for s in drawn] == ["masks of the batch", "labels as fed (ids)"]
     assert drawn[1]["leak"] == "here"
-    assert drawn[1]["says"] == "class 0: 48 px, 255: 48 px"
+    assert drawn[1]["says"] == "class 0: folded into background (48 px), 255 (48 px)"
 
 
 def test_the_trail_marks_where_it_leaks() -> None:
@@ -165,3 +166,66 @@ def test_the_trail_marks_where_it_leaks() -> None:
     assert not [f for f in figures(_report(drawn * 2)) if f.missing.startswith("drawing failed")]
     sound = examined("sparse_categorical_crossentropy", form="ids", void=True)
     assert "fails" in void_table(sound)["rows"][1][1]
+
+
+def followed(y: Any, *, channels: int = CLASSES, padded: bool = False) -> list[dict[str, Any]]:
+    """The picture of void that is known from the masks."""
+    x, true = scene(padded)
+    made = y(true, x)
+    declared = Declared(ignore_label=VOID, num_classes=CLASSES, num_classes_declared=True)
+    labels, head = label_facts(made, channels, VOID), head_of(channels, true.shape)
+    trail = void_trail(x, made, true, labels=labels, head=head, declared=declared, truth_known=True)
+    return void_picture(Trace({"void_trail": trail, "labels": labels, "head": head}))
+
+
+def in_one_channel(true: Any, x: Any) -> Any:
+    rows = encode(true, "zero", CLASSES, true == VOID)
+    rows[true == VOID, 0] = 255
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("y", "channels", "padded", "says", "leak"),
+    [
+        (lambda t, x: encode(t, "zero", CLASSES, t == VOID), CLASSES, False, "row of zeros", ""),
+        (lambda t, x: encode(t, "255", CLASSES, t == VOID), CLASSES, False, "row of 255", ""),
+        (in_one_channel, CLASSES, False, "255 in one channel", ""),
+        (lambda t, x: np.minimum(t, 20), CLASSES, False, "class 20: clipped", "here"),
+        (lambda t, x: t % 252, CLASSES, False, "class 3: cast or wrapped", "here"),
+        (lambda t, x: t.astype(np.uint8).astype(np.int8), CLASSES, False, "-1 (255 as int8)", ""),
+        (lambda t, x: np.where(t == VOID, 0, t), CLASSES, False, "class 0: folded", "here"),
+        (lambda t, x: np.minimum(t, 21), CLASSES + 1, False, "class 21: one more class", "here"),
+        (
+            lambda t, x: np.where(padding_of(x), 0, t),
+            CLASSES,
+            True,
+            "class 0, in the padding alone",
+            "here",
+        ),
+    ],
+)
+def test_each_form_is_told_from_the_others(
+    y: Any, channels: int, padded: bool, says: str, leak: str
+) -> None:
+    fed = followed(y, channels=channels, padded=padded)[1]
+    assert says in fed["says"]
+    assert fed["leak"] == leak
+
+
+def test_void_of_the_files_is_followed_into_batches() -> None:
+    became = {0: {0: 900}, VOID: {20: 95, 0: 5}}
+    against = AgainstFiles(4, {0: ("a", "as it is")}, became=became, void=VOID, classes=CLASSES)
+    labels = label_facts(scene()[1] % CLASSES, CLASSES)
+    drawn = void_picture(Trace({"against_files": against, "labels": labels}))
+    assert [s["leak"] for s in drawn] == ["", "here", "so"]
+    assert drawn[1]["says"] == "class 20: clipped to the last class"
+    assert "95% of void" in drawn[1]["count"]
+
+
+@pytest.mark.parametrize(("label", "channels", "code"), [(20, 21, "IGN004"), (21, 22, "IGN005")])
+def test_what_void_of_the_files_has_become(label: int, channels: int, code: str) -> None:
+    became = {0: {0: 900}, VOID: {label: 95, 0: 5}}
+    against = AgainstFiles(4, {0: ("a", "as it is")}, became=became, void=VOID, classes=CLASSES)
+    trace = Trace({"against_files": against, "head": head_of(channels, (4, 8, 8))})
+    outcomes = [examine(probe, trace) for probe in PROBES if probe.code in ("IGN004", "IGN005")]
+    assert {f.code for o in outcomes for f in o.findings} == {code}

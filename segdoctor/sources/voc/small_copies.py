@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from segdoctor.core.data_facts import Pair
 from segdoctor.measures.against_files import key_of
+from segdoctor.measures.palettes import VOC_CLASSES
 from segdoctor.sources.voc.close_look import Picture, small_ids
 from segdoctor.sources.voc.image_file import UnreadableError, opened_image
 from segdoctor.sources.voc.layout import find_layout
@@ -28,12 +29,14 @@ _TOGETHER = 64
 
 @dataclass(frozen=True, slots=True)
 class SmallCopies:
-    """``keys`` (N, 32, 32) of the images of ``pairs``; ``total`` pairs are in the folder."""
+    """``keys`` (N, 32, 32) of the images of ``pairs``; ``total`` pairs are in the folder; ``classes``
+    is known of Pascal VOC alone."""
 
     pairs: tuple[Pair, ...]
     keys: NDArray[np.float32]
     total: int
     void: int | None
+    classes: int | None = None
 
     def ids(self, place: int) -> NDArray[np.integer] | None:
         """The mask on the common grid, None where it cannot be read."""
@@ -74,8 +77,10 @@ def small_copies(
     end = time.monotonic() + seconds
     read = [(pair, key) for pair, key in _keys(drawn, lambda: time.monotonic() > end)]
     keys = np.stack([key for _, key in read]) if read else np.empty((0, 1, 1), np.float32)
-    void = 255 if layout.kind == "voc" else layout.void
-    return SmallCopies(tuple(pair for pair, _ in read), keys, len(known), void)
+    voc = layout.kind == "voc"
+    void = 255 if voc else layout.void
+    classes = VOC_CLASSES if voc else None
+    return SmallCopies(tuple(pair for pair, _ in read), keys, len(known), void, classes)
 
 
 def _keys(
