@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segdoctor.core.clean import clean
-from segdoctor.core.errors import UserError
+from segdoctor.examination.added_in_call import call_taken_apart
 from segdoctor.examination.added_legacy import cut_off
 from segdoctor.examination.request import Request
 from segdoctor.examination.settling import compiled_loss, optimizer_of
@@ -36,11 +36,7 @@ def taken_apart(request: Request) -> tuple[Request, tuple[str, ...]]:
     inputs = getattr(model, "inputs", None)
     compiled = request.loss is not None or compiled_loss(model) is not None
     if not compiled and not isinstance(inputs, list | tuple) and _labels_inside(request.data):
-        raise UserError(
-            f"model {clean(getattr(model, 'name', '?'))!r}: it takes the labels as an input and "
-            "makes its loss inside its call, which cannot be taken apart in a subclassed model. "
-            "Give the part that leads from image to scores as the model, loss=, and data=(x, y)."
-        )
+        return call_taken_apart(request)
     if compiled or not isinstance(inputs, list | tuple) or len(inputs) != 2:
         return request, ()
     parts = next(_endpoints(model), None)
