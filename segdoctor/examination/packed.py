@@ -13,7 +13,7 @@ from segdoctor.examination.feeding import is_folder
 from segdoctor.examination.mapped import mapped
 from segdoctor.examination.own_training import peeked
 from segdoctor.examination.request import Request
-from segdoctor.examination.settling import compiled_loss, loss_name, optimizer_of
+from segdoctor.examination.settling import compiled_loss, optimizer_of
 from segdoctor.measures.packed_labels import Core, packed_as
 
 _WEIGHT = "the last channel of the labels is a weight for each pixel, which the loss finds there"
@@ -45,7 +45,7 @@ def unpacked(request: Request) -> tuple[Request, tuple[str, ...]]:
     core = packed_as(y, channels) if fits else None
     if core is None:
         return request, ()
-    made = unpacked_loss(loss, model, loss_name(loss), core)
+    made = unpacked_loss(loss, model, core)
     labels, weight = (*_parts(y, core), None)[:2]
     rows = core != "ids"
     ids = labels.argmax(axis=-1) if rows else labels.astype(np.int64)

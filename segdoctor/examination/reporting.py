@@ -16,6 +16,7 @@ from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import AS_IT_IS, Picture, TrialRun
 from segdoctor.examination import (
     added_loss,
+    classes_first,
     flat_output,
     outputs,
     own_training,
@@ -59,8 +60,9 @@ def _of_all_outputs(request: Request) -> Report:
     if not taken:
         request, taken = own_training.asked_itself(request)
     request, weights = packed.unpacked(request)
+    request, turned = classes_first.with_classes_last(request)
     request, flat = flat_output.with_a_channel(request)
-    taken = (*taken, *weights, *flat)
+    taken = (*taken, *weights, *turned, *flat)
     views, notes, request = outputs.views_of(request)
     first, names = _examined(views[0].request if views else request)
     if names:

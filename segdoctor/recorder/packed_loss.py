@@ -9,37 +9,29 @@ from numpy.typing import NDArray
 
 from segdoctor.measures.loss_answer import AGREEMENT, agreement
 from segdoctor.measures.packed_labels import Core
+from segdoctor.recorder.adapted_loss import adapted_loss
 from segdoctor.recorder.forward import Outputs
 from segdoctor.recorder.loss import LossAsInFit
-from segdoctor.recorder.surgery import keras_of
 
 
-def unpacked_loss(loss: Any, model: Any, name: str, core: Core) -> Any:
+def unpacked_loss(loss: Any, model: Any, core: Core) -> Any:
     """``(y_true, y_pred, sample_weight)`` of a loss that finds the weight, or void, in the last
     channel of what it is fed."""
     import tensorflow as tf
 
-    keras, inner = keras_of(model), LossAsInFit(loss, model)
+    def packed(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        y_true = tf.cast(y_true, tf.float32)
+        if y_true.shape.rank == y_pred.shape.rank - 1:
+            y_true = y_true[..., None]
+        if core == "void channel":
+            last = tf.maximum(1.0 - tf.reduce_sum(y_true, axis=-1, keepdims=True), 0.0)
+            return tf.concat([y_true, last], axis=-1), y_pred, sample_weight
+        last = tf.ones_like(y_true[..., :1])
+        if sample_weight is not None:
+            last *= tf.reshape(tf.cast(sample_weight, tf.float32), tf.shape(last))
+        return tf.concat([y_true, last], axis=-1), y_pred, None
 
-    class OneMoreChannel(keras.losses.Loss):  # type: ignore[name-defined, misc]
-        def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-            y_true = tf.cast(y_true, tf.float32)
-            if y_true.shape.rank == y_pred.shape.rank - 1:
-                y_true = y_true[..., None]
-            if core == "void channel":
-                last = tf.maximum(1.0 - tf.reduce_sum(y_true, axis=-1, keepdims=True), 0.0)
-                return inner.compute(tf.concat([y_true, last], axis=-1), y_pred, sample_weight)
-            last = tf.ones_like(y_true[..., :1])
-            if sample_weight is not None:
-                last *= tf.reshape(tf.cast(sample_weight, tf.float32), tf.shape(last))
-            return inner.compute(tf.concat([y_true, last], axis=-1), y_pred)
-
-        def call(self, y_true: Any, y_pred: Any) -> Any:
-            return self(y_true, y_pred)
-
-    made = OneMoreChannel(name=name)
-    made.__name__ = name
-    return made
+    return adapted_loss(loss, model, packed)
 
 
 def understands(
