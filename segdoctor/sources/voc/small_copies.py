@@ -29,8 +29,8 @@ _TOGETHER = 64
 
 @dataclass(frozen=True, slots=True)
 class SmallCopies:
-    """``keys`` (N, 32, 32) of the images of ``pairs``; ``total`` pairs are in the folder; ``classes``
-    is known of Pascal VOC alone."""
+    """``keys`` (N, 32, 32) of the images of ``pairs``; ``total`` pairs are in the folder;
+    ``classes`` is known of Pascal VOC alone."""
 
     pairs: tuple[Pair, ...]
     keys: NDArray[np.float32]
