@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,22 @@ def voc_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("drawn")
     return write_voc_folder(folder / "voc", 24, 8, size=(160, 160), classes=21, seed=0)
+
+
+@pytest.fixture(scope="session")
+def few_pairs(tmp_path_factory: pytest.TempPathFactory, voc_folder: Path) -> Path:
+    """Forty pairs of :func:`voc_folder`: what a test of the network reads the data set for."""
+    folder = tmp_path_factory.mktemp("few") / "voc"
+    lists = Path("ImageSets", "Segmentation")
+    (folder / lists).mkdir(parents=True)
+    for name, count in (("train", 28), ("val", 12)):
+        names = (voc_folder / lists / f"{name}.txt").read_text().split()[:count]
+        (folder / lists / f"{name}.txt").write_text("\n".join(names) + "\n")
+        for kind, suffix in (("JPEGImages", ".jpg"), ("SegmentationClass", ".png")):
+            (folder / kind).mkdir(exist_ok=True)
+            for stem in names:
+                shutil.copy(voc_folder / kind / f"{stem}{suffix}", folder / kind)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,18 @@ class Batch:
     source: str = "arrays"
     preprocess: str = "as given"
     declared_range: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Draws a batch of the run's own data at each call.
+
+    ``same``: the examples of the batch that is examined, as the pipeline hands them out again;
+    else those that come next in its passes.
+    """
+
+    draw: Callable[[], Batch]
+    same: bool
 
 
 @dataclass(frozen=True, slots=True)

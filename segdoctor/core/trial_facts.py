@@ -26,8 +26,9 @@ class TrialRun:
     left out, with BN on batch statistics and in inference mode with recalibrated statistics.
     ``ceiling`` is the best that the grid of the logits allows; ``constant`` that of the best
     constant predictor. ``curve`` holds ``(step, loss, miou_training or None)``.
-    ``exchanged`` names the parts that known-good ones stood in for: ``"model"``, ``"data"``,
-    ``"loss"``, ``"optimizer"``.
+    ``seeds`` holds ``miou_training`` of each seed where chance could decide; the run is then the
+    middle one. ``exchanged`` names the parts that known-good ones stood in for: ``"model"``,
+    ``"data"``, ``"loss"``, ``"optimizer"``.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TrialRun:
     note: str = ""
     exchanged: tuple[str, ...] = ()
     predicted: int | None = None
+    seeds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.errors import UserError
 from segdoctor.core.fed_facts import AgainstFiles, FedFacts
-from segdoctor.core.run import Batch
+from segdoctor.core.run import Batch, Draws
 from segdoctor.core.stream_facts import StreamFacts
 from segdoctor.core.trace import Missing
 from segdoctor.examination.request import Request
@@ -36,6 +36,7 @@ class Fed:
     restore: Callable[[int], Batch] | None = None  # void in the place of rings of this class
     draw: Callable[[tuple[int, int], int], Batch] | None = None
     more_images: Callable[[], Any] | None = None  # more images as fed than the batch holds
+    draws: Draws | None = None  # the user's own batches, drawn anew
     notes: tuple[str, ...] = ()
     stream: StreamFacts | None = None  # how the user's own batches behave, where there are several
     examples: FedFacts | None = None  # what the examples of the user's own data hold
@@ -162,6 +163,7 @@ def _label_axis(model: Any) -> bool:
 
 def from_objects(request: Request) -> Fed:
     """The first batch of arrays, a data set or a generator: taken as it is."""
+    from segdoctor.sources.batches import draws_of
     from segdoctor.sources.stream import watch_examples
 
     request.say("looking at the data as fed", None, None)
@@ -170,6 +172,7 @@ def from_objects(request: Request) -> Fed:
     return Fed(
         batch=taken.batches[0],
         more_images=lambda: np.concatenate([batch.x for batch in taken.batches])[:MORE_IMAGES],
+        draws=draws_of(request.data),
         notes=(*taken.notes, *_changed_ids(against)),
         stream=stream,
         examples=facts,

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,7 +41,8 @@ class Opened:
 
 
 def need_tensorflow() -> None:
-    """Import TensorFlow, without the lines that its native code writes while it starts.
+    """Import TensorFlow, without the lines that its native code writes while it starts, and let
+    it take of a GPU's memory only what is needed.
 
     Raises
     ------
@@ -57,7 +58,14 @@ def need_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     with _quiet_stderr():
-        importlib.import_module("tensorflow")
+        share_gpus(importlib.import_module("tensorflow"))
+
+
+def share_gpus(tf: Any) -> None:
+    """A training that holds the GPU goes on beside the examination."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError, ValueError):  # in use already: then it stays as it is
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 @contextmanager

@@ -96,6 +96,7 @@ def prepare(
         why_no_optimizer=settled.why_no_optimizer,
         redraw=fed.redraw if fed else None,
         restore=fed.restore if fed else None,
+        draws=fed.draws if fed else None,
         more_images=fed.more_images if fed else None,
     )
     facts |= _batch_facts(opened.model, model, batch, void, by)

@@ -13,7 +13,7 @@ from segdoctor.core.data_facts import ScanFacts
 from segdoctor.core.measured import Declared, HeadFacts, InputRange, LabelFacts
 from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.probe import NotExaminedError
-from segdoctor.core.run import Batch, Run
+from segdoctor.core.run import Batch, Draws, Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination.asking import asked_fields
 from segdoctor.examination.closer_look import closer_fields
@@ -47,6 +47,7 @@ class Knowledge:
     why_no_optimizer: str = ""
     redraw: Callable[[str], Batch] | None = None
     restore: Any = None  # draws the same examples with void for rings of a class
+    draws: Draws | None = None  # the user's own batches, drawn anew
     more_images: Callable[[], Any] | None = None  # more images as fed than the batch holds
 
 

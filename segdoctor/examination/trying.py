@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from segdoctor.core.finding import Finding
 from segdoctor.core.measured import HeadFacts, LabelFacts, LossContract
-from segdoctor.core.run import Run
+from segdoctor.core.run import Batch, Draws, Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.examination import recording
 from segdoctor.examination.again import Again
@@ -65,6 +66,7 @@ def try_run(
         right_loss=lambda treated_run: _right_loss(treated_run, known),
         redraw=known.redraw,
         restore=known.restore,
+        draws=_draws(known, head, labels),
         decode=_undo_palette,
         interface=Interface(head, labels, ids, _taken_by(trace)),
     )
@@ -81,6 +83,20 @@ def try_run(
         f.with_verdict(proof.verdicts[f.code]) if f.code in proof.verdicts else f for f in findings
     ]
     return proof, bench.exam, tuple(told)
+
+
+def _draws(known: recording.Knowledge, head: HeadFacts, labels: LabelFacts) -> Draws | None:
+    """The user's own batches drawn anew, with their true ids."""
+    draws = known.draws
+    if draws is None:
+        return None
+
+    def draw() -> Batch:
+        batch = draws.draw()
+        ids = recording.true_ids(batch, head, labels, known.declared.ignore_label)
+        return replace(batch, ids=ids)
+
+    return replace(draws, draw=draw)
 
 
 def _taken_by(trace: Trace) -> str:

@@ -37,6 +37,16 @@ def draws_noise(layer: Any) -> bool:
     )
 
 
+def seed_noise(model: Any, seed: int) -> None:
+    """Set the seed generators of all layers that draw noise. Those of tf_keras follow TensorFlow's
+    global seed. Restore with :func:`segdoctor.recorder.snapshot.preserved`."""
+    noisy = (layer for _, layer in walk(model) if draws_noise(layer))
+    for place, layer in enumerate(noisy):
+        for held in vars(layer).values():
+            if type(held).__name__ == "SeedGenerator":
+                held.state.assign([seed, place])
+
+
 def arguments_of(layer: Any) -> tuple[str, ...]:
     """Names of the arguments of a layer's ``call``."""
     code = getattr(layer.call, "__wrapped__", layer.call)

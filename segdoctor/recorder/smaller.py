@@ -2,12 +2,16 @@
 
 The targets of resizing layers are rescaled with the input: a target that equals the size of a
 feature map follows that feature map; any other follows the input's scale. Pooling over a whole
-map follows the map.
+map follows the map, and so does a reshape that flattens one. Brought back to its old size, the
+smaller model must be the old one: the same config, or else the same outputs.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.measures.config_edits import Config, input_names
@@ -36,14 +40,49 @@ def smaller(model: Any, side: int) -> Any:
         return model
     new = tuple(_side(old, side * old / max(height, width)) for old in (height, width))
     made = rebuilt(model, lambda config: _resize(config, model, (height, width), new))
-    old_ratio = [(model.output_shape[i] or 0) / shape[i] for i in (1, 2)]
-    new_ratio = [(made.output_shape[i] or 0) / new[i - 1] for i in (1, 2)]
-    if any(abs(a - b) > 0.1 * a for a, b in zip(old_ratio, new_ratio, strict=True)):
+    _check_back(model, made, (height, width), new)
+    ratios = zip(_ratios(model), _ratios(made), strict=True)
+    if any(abs(a - b) > 0.1 * a for a, b in ratios):
         raise NotExaminedError(
             f"the model cannot be made smaller: at {new[0]}×{new[1]} its output is "
             f"{made.output_shape[1]}×{made.output_shape[2]}"
         )
     return made
+
+
+def _ratios(model: Any) -> list[float]:
+    """Rows and columns of the output over those of the input; pixels where it is flattened."""
+    sides, output = model.input_shape[1:3], model.output_shape
+    if len(output) == 3:
+        return [(output[1] or 0) / math.prod(sides)]
+    return [(output[i] or 0) / sides[i - 1] for i in (1, 2)]
+
+
+def _check_back(model: Any, made: Any, old: tuple[int, int], new: tuple[int, ...]) -> None:
+    """
+    Raises
+    ------
+    NotExaminedError
+        If the smaller model, brought back to the old size, is another one than the old model.
+    """
+    config = made.get_config()
+    _resize(config, made, (new[0], new[1]), old)
+    if _plain(config) == _plain(model.get_config()):
+        return
+    back = rebuilt(made, lambda config: _resize(config, made, (new[0], new[1]), old))
+    x = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype(np.float32)
+    one, other = (np.asarray(net(x, training=False), np.float32) for net in (model, back))
+    if one.shape != other.shape or not np.allclose(one, other, atol=1e-4 * np.abs(one).max()):
+        raise NotExaminedError(
+            "the model cannot be made smaller: back at its old size it gives another output"
+        )
+
+
+def _plain(config: Any) -> Any:
+    """A config as it compares: without the shapes that a layer was built with, lists as tuples."""
+    if isinstance(config, dict):
+        return {key: _plain(value) for key, value in config.items() if key != "build_config"}
+    return tuple(map(_plain, config)) if isinstance(config, list | tuple) else config
 
 
 def _side(old: int, wanted: float) -> int:
@@ -99,10 +138,14 @@ def _after(
             if isinstance(options.get(key), list | tuple):
                 options[key] = list(target)
         return target
+    if "target_shape" in options and held_in is not None and before is not None:
+        options["target_shape"] = _reshaped(options["target_shape"], held_in, before)
+        return before
     if "pool_size" in options and before is not None and held_in == tuple(options["pool_size"]):
         options["pool_size"] = list(before)
         if options.get("strides"):
             options["strides"] = list(before)
+        return (1, 1)
     if held_out is None or before is None:
         return None
     if isinstance(layer.input, list | tuple):
@@ -110,6 +153,16 @@ def _after(
     shape = (layer.input.shape[0], *before, *layer.input.shape[3:])
     made = layer.compute_output_shape(shape)
     return (int(made[1]), int(made[2])) if len(made) == 4 else None
+
+
+def _reshaped(given: Any, held: tuple[int, int], now: tuple[int, int]) -> list[Any]:
+    """The target of a reshape of a map: its pixels, or its height and width, are the new ones."""
+    target: list[Any] = [*given]
+    if math.prod(held) in target:
+        target[target.index(math.prod(held))] = math.prod(now)
+    elif tuple(target[:2]) == held:
+        target[:2] = now
+    return target
 
 
 def _spatial(tensor: Any) -> tuple[int, int] | None:

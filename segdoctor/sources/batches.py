@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
-from segdoctor.core.run import Batch
+from segdoctor.core.run import Batch, Draws
 from segdoctor.sources.patience import in_time
 
 _EXPECTED = "(x, y) or (x, y, sample_weight)"
@@ -104,10 +104,34 @@ def opened(data: Any) -> tuple[str, Iterator[Any], int | None]:
     return kind, in_time(source, kind), length
 
 
+def draws_of(data: Any) -> Draws | None:
+    """How to draw the user's data anew; None for arrays, which never change, and for a generator,
+    which would lose what is drawn. What is indexed gives its first batch again."""
+    if isinstance(data, (tuple, list)) or hasattr(data, "__next__"):
+        return None
+    if _is_indexed(data):
+        return Draws(lambda: take_batches(data).batches[0], same=True)
+    passing = _passing(data)
+    return Draws(lambda: next(passing), same=False)
+
+
+def _passing(data: Any) -> Iterator[Batch]:
+    """Batch after batch, pass after pass."""
+    while True:
+        kind, source, _ = opened(data)
+        for item in source:
+            yield _batch(item, kind)
+
+
+def _is_indexed(data: Any) -> bool:
+    has_items = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    return has_items and not _is_array(data) and not hasattr(data, "element_spec")
+
+
 def _source_of(data: Any) -> tuple[str, Iterator[Any], int | None]:
     if hasattr(data, "element_spec"):
         return "tf.data", iter(data), _known_length(data)
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _is_array(data):
+    if _is_indexed(data):
         length = _known_length(data)
         return "PyDataset", (data[i] for i in range(length or 0)), length
     if hasattr(data, "__next__"):

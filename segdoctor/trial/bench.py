@@ -82,8 +82,10 @@ class Bench:
         most: int | None = None,
         exchanged: tuple[str, ...] = (),
         draw: Callable[[], Batch] | None = None,
+        seed: int = 0,
     ) -> TrialRun:
-        """Train once; where the memory does not hold a step, with half of the examples."""
+        """Train once; where the memory does not hold a step, with half of the examples.
+        ``seed`` is added to the run's own."""
         run = self.treat(patch)
         if why := self._no_room(run):
             self.trials.append(replace(not_run(self.exam, "cannot tell", why), name=name))
@@ -101,13 +103,14 @@ class Bench:
         while True:
             try:
                 result, prediction = overfit(
-                    run,
+                    replace(run, seed=run.seed + seed),
                     self._exam_of(run, patch),
                     name=name,
                     length=length,
                     patch=patch,
                     net=self._net(run),
                     draw=draw,
+                    reseed=bool(seed),
                     say=self.say,
                 )
                 break

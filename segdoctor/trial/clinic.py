@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segdoctor.core.run import Run
+from segdoctor.core.run import Draws, Run
 from segdoctor.measures.labels import label_facts
 from segdoctor.trial import cutting
 from segdoctor.trial.parts import Interface
@@ -39,6 +39,11 @@ class Clinic:
     def interface(self) -> Interface | None:
         return self._tools.interface
 
+    @property
+    def draws(self) -> Draws | None:
+        """The run's own batches drawn anew, cut as its batch is."""
+        return self._tools.draws
+
     def treat(self, patch: Mapping[str, Any]) -> Run:
         """As :func:`treated`."""
         key = frozenset(patch.items())
@@ -66,12 +71,13 @@ class Clinic:
                 shape = (len(ids), *ids.shape[1:3], shape[3])
             head = replace(interface.head, shape=shape)
             interface = replace(interface, ids=ids, labels=labels, head=head)
-        redraw = self._tools.redraw
+        redraw, draws = self._tools.redraw, self._tools.draws
         self._tools = replace(
             self._tools,
             ids=ids,
             interface=interface,
             redraw=redraw and (lambda name: cut.again(redraw(name))),
+            draws=draws and replace(draws, draw=lambda: cut.again(draws.draw())),
         )
         self._treated.clear()
         return cut.words

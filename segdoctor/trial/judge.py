@@ -22,7 +22,9 @@ class Bar:
     constant predictor a score must be to say that something of the image was learnt.
     ``falls``: share of the first loss that the loss must still lose over the last third to be
     called falling. ``half``: share of the ceiling from which on a run is on its way, however
-    slow. ``holds``: share of the training-mode mIoU that must survive inference mode.
+    slow. ``holds``: share of the training-mode mIoU that must survive inference mode. ``close``:
+    share of the ceiling on either side of ``success`` within which chance may decide.
+    ``steps``: a run that did not learn in fewer is not held against any of its parts.
     """
 
     success: float = 0.9
@@ -30,6 +32,8 @@ class Bar:
     falls: float = 0.02
     holds: float = 0.7
     half: float = 0.5
+    close: float = 0.05
+    steps: int = 40
 
 
 BAR = Bar()

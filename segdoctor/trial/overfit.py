@@ -17,7 +17,7 @@ from segdoctor.measures.iou import class_iou, constant_miou, grid_ceiling, mean_
 from segdoctor.recorder.forward import TracedForward, quick_tracing
 from segdoctor.recorder.legacy_batch_norm import legacy_batch_norm
 from segdoctor.recorder.loss import LossAsInFit
-from segdoctor.recorder.modes import first_output, without_noise
+from segdoctor.recorder.modes import first_output, seed_noise, without_noise
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.updates import twin_of
@@ -82,6 +82,7 @@ def overfit(
     patch: Mapping[str, object] | None = None,
     net: TracedNet | None = None,
     draw: Callable[[], Batch] | None = None,
+    reseed: bool = False,
     say: Say = lambda stage, done, total: None,
 ) -> tuple[TrialRun, Any]:
     """Train ``run`` on its batch; everything of the user's is as before afterwards.
@@ -92,7 +93,10 @@ def overfit(
     Parameters
     ----------
     net : the run's net, where an earlier trial has traced it.
-    draw : gives the same examples as the run's own pipeline draws them again, for each step.
+    draw : gives a batch of the run's own data for each step, with its ``ids``; the net is scored
+        on the run's batch in the end.
+    reseed : dropout and the like draw other numbers than the model's own state would, by the
+        run's seed.
 
     Returns
     -------
@@ -107,6 +111,8 @@ def overfit(
     start = time.monotonic()
     with preserved(run.model), legacy_batch_norm(run.model, run.flavour):
         try:
+            if reseed:
+                seed_noise(run.model, run.seed)
             course = _Course(run, exam, net or TracedNet(run), length, start)
             course.train(lambda step, most: say(name, step, most), draw)
             result, prediction = course.scored()
@@ -137,7 +143,7 @@ class _Course:
         self.constant = constant_miou(exam.ids, exam.void)
         self.losses: list[float] = []
         self.scores: list[float] = []
-        self._last: Any = None
+        self._last: Any = None  # output of the last step, where it was of the run's own batch
 
     def train(self, tell: Callable[[int, int], None], draw: Callable[[], Batch] | None) -> None:
         import tensorflow as tf
@@ -145,18 +151,20 @@ class _Course:
         variables = self._net.forward.trainable_variables()
         x = tf.nest.map_structure(tf.convert_to_tensor, self._batch.x)
         y = tf.nest.map_structure(tf.convert_to_tensor, self._batch.y)
-        weight = self._batch.sample_weight
+        weight, exam = self._batch.sample_weight, self._exam
         while True:
             tell(len(self.losses), self._most())
-            if draw is not None and self.losses:
+            if draw is not None:
                 again = draw()
-                x, y, weight = again.x, tf.convert_to_tensor(again.y), again.sample_weight
+                x, y = tf.convert_to_tensor(again.x), tf.convert_to_tensor(again.y)
+                weight, exam = again.sample_weight, replace(exam, ids=again.ids)
             with quick_tracing(), tf.GradientTape() as tape:
                 outputs = self._net(x)
                 value = self._loss.total(y, outputs, weight, self._net.forward.reach)
-            self._last = first_output(outputs.y_pred)
+            output = first_output(outputs.y_pred)
+            self._last = output if draw is None else None
             self.losses.append(float(value))
-            self.scores.append(self._exam.miou(self._last))
+            self.scores.append(exam.miou(output))
             if self._over():
                 return
             with quick_tracing():
@@ -202,7 +210,8 @@ class _Course:
         exam, model, x = self._exam, self._run.model, self._batch.x
         with without_noise(model) as noisy:
             # Without noise, the last step's output is that of the weights as they are now.
-            trained = _eager(model, x, training=True) if noisy else self._last
+            fresh = noisy or self._last is None
+            trained = _eager(model, x, training=True) if fresh else self._last
             recalibrate(model, [x])
             inferred = exam.miou(_eager(model, x, training=False))
         prediction = exam.predict(trained)

@@ -15,8 +15,10 @@ from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.trial_facts import AS_IT_IS, WITH_FIXES, TrialRun
 from segdoctor.trial.bench import LONGEST, Bench
 from segdoctor.trial.ddmin import ddmin
+from segdoctor.trial.drawn_anew import redrawn
 from segdoctor.trial.exchange import Exchange
 from segdoctor.trial.judge import BAR, FAILS, LEARNS, SLOW, falling, share_of_ceiling
+from segdoctor.trial.seeds import certain, in_words, of_chance
 
 
 @dataclass
@@ -87,18 +89,27 @@ def _prove(
     most = bench.planned if candidates else None
     as_is = bench.train(AS_IT_IS, {}, seconds=share * bench.left, most=most)
     fixed, fixes = as_is, _merged(candidates)
+    by_seed: tuple[float, ...] = ()
     if candidates:
         share = 0.9 if len(candidates) == 1 else 0.6
         # Measuring again with the fixes is kept time for, but not more than half of what is left.
         most_s = max(bench.left - recorded, 0.5 * bench.left)
         fixed = bench.train(WITH_FIXES, fixes, seconds=min(share * bench.left, most_s))
         as_is = _longer(bench, as_is, fixed)
-        if as_is.verdict not in LEARNS and fixed.verdict in LEARNS:
+        as_is, fixed, by_seed = of_chance(bench, as_is, fixed, fixes)
+        learnt_with = as_is.verdict not in LEARNS and fixed.verdict in LEARNS
+        if learnt_with and certain(by_seed):
             proof.decisive, proof.settled = _smallest(candidates, bench, fixed)
         rest = any(finding.code not in proof.decisive for finding in candidates)
         still = remeasure(fixes) if rest else frozenset()
         for finding in candidates:
-            proof.verdicts[finding.code] = _verdict(finding, proof.decisive, still, as_is, fixed)
+            proof.verdicts[finding.code] = _verdict(
+                finding, proof.decisive, still, as_is, fixed, in_words(by_seed)
+            )
+    if again := redrawn(bench, fixed, fixes):
+        proof.verdicts |= again.verdict_on([finding.code for finding in findings], fixed)
+    if fixed.verdict in FAILS:
+        fixed = _given_enough(bench, fixed, fixes)
     # Not learnt with every fix that is known: the fault lies in a part that no probe named.
     if fixed.verdict in FAILS:
         proof.blamed = Exchange(bench, fixed, fixes).to_blame()
@@ -111,6 +122,23 @@ def _lost(run: TrialRun, bench: Bench) -> bool:
     """Whether a run that was given all the steps there are did not come half of the way."""
     enough = run.steps >= (bench.steps or LONGEST * bench.planned)
     return enough and share_of_ceiling(run) < BAR.half
+
+
+def _given_enough(bench: Bench, run: TrialRun, patch: Mapping[str, Any]) -> TrialRun:
+    """A run that was asked to take fewer steps than a part can be blamed after, in so many."""
+    if not run.steps or bench.planned >= BAR.steps:
+        return run
+    bench.notes.append(
+        f"{bench.planned} steps are too few to blame a part: {run.name!r} and the exchanges were "
+        f"given {BAR.steps}"
+    )
+    bench.steps = BAR.steps
+    longer = bench.train(run.name, patch, most=BAR.steps)
+    bench.trials.pop()
+    if longer.verdict == "cannot tell":
+        return longer
+    bench.trials[bench.trials.index(run)] = longer
+    return longer
 
 
 def _longer(bench: Bench, as_is: TrialRun, fixed: TrialRun) -> TrialRun:
@@ -198,11 +226,12 @@ def _verdict(
     still: frozenset[str] | None,
     as_is: TrialRun,
     together: TrialRun,
+    difference: str,
 ) -> Verdict:
     goal = BAR.success * together.ceiling
     scores = (
         f"mIoU {_number(as_is.miou_training)} as it is, {_number(together.miou_training)} with the "
-        f"fix, {goal:.2f} counts as learnt"
+        f"fix, {goal:.2f} counts as learnt{difference}"
     )
     if finding.code in decisive:
         return Verdict("confirmed", "decisive", scores)

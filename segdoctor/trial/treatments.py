@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from segdoctor.core.probe import NotExaminedError
-from segdoctor.core.run import Batch, Run
+from segdoctor.core.run import Batch, Draws, Run
 from segdoctor.measures import config_edits
 from segdoctor.recorder import surgery, surgery_tail
 from segdoctor.recorder.layers import batch_norm_layers
@@ -55,7 +55,8 @@ class Tools:
     ``ids``: true ids (B, H, W) of the batch with ``void``; ``right_loss``: a right loss for a
     run's head and labels; ``interface``: what a part must fit; ``redraw``: the same
     examples with another preprocessing, ``restore``: with void for the rings of a class (folders
-    only); ``decode``: colours or luminances (the labels as fed) to ids.
+    only); ``draws``: the run's own batches drawn anew, with their true ids; ``decode``: colours or
+    luminances (the labels as fed) to ids.
     """
 
     ids: Any
@@ -64,6 +65,7 @@ class Tools:
     right_loss: Callable[[Run], Any]
     redraw: Callable[[str], Batch] | None = None
     restore: Callable[[int], Batch] | None = None
+    draws: Draws | None = None
     decode: Callable[[Any], Any] | None = None
     interface: parts.Interface | None = None
 

@@ -13,12 +13,12 @@ from tests.faults.deeplab import Ward
 
 pytest.importorskip("tensorflow", reason="running a model needs TensorFlow")
 
-TRIAL = segdoctor.Trial(budget_s=60, steps=40, crop=96, batch=4)
+TRIAL = segdoctor.Trial(budget_s=240, steps=40, crop=96, batch=4)
 
 
 @pytest.fixture(scope="session")
-def ward(tmp_path_factory: pytest.TempPathFactory, voc_folder: Path) -> Ward:
-    return Ward(tmp_path_factory.mktemp("ward"), voc_folder)
+def ward(tmp_path_factory: pytest.TempPathFactory, few_pairs: Path) -> Ward:
+    return Ward(tmp_path_factory.mktemp("ward"), few_pairs)
 
 
 def errors(report) -> list[str]:
@@ -29,8 +29,8 @@ def check(path: Path, data: Path, **options):
     return segdoctor.check(path, data, preprocess="tf", **({"trial": TRIAL} | options))
 
 
-def test_a_healthy_run_is_called_healthy(ward: Ward, voc_folder: Path) -> None:
-    report = check(ward.file("healthy"), voc_folder)
+def test_a_healthy_run_is_called_healthy(ward: Ward, few_pairs: Path) -> None:
+    report = check(ward.file("healthy"), few_pairs)
     assert (report.exit_code, errors(report), report.diagnosis) == (0, [], ())
     as_is = report.trials[0]
     assert as_is.verdict == "learns"
@@ -41,19 +41,15 @@ def test_a_healthy_run_is_called_healthy(ward: Ward, voc_folder: Path) -> None:
     ("name", "code", "options"),
     [
         ("reset", "BN004", {}),
-        ("stale", "BN005", {}),
         ("resized", "OUT001", {}),
-        ("probabilities", "OUT002", {}),
         ("no_ignore", "IGN003", {}),
-        ("categorical", "IGN002", {"labels": "onehot-255"}),
-        ("healthy", "LBL001", {"labels": "onehot"}),
         ("all_frozen", "GRAD007", {}),
     ],
 )
 def test_one_fault_is_named_first_and_its_fix_confirmed(
-    name: str, code: str, options: dict, ward: Ward, voc_folder: Path
+    name: str, code: str, options: dict, ward: Ward, few_pairs: Path
 ) -> None:
-    report = check(ward.file(name), voc_folder, **options)
+    report = check(ward.file(name), few_pairs, **options)
     assert report.exit_code == 1
     assert errors(report)[0] == code, [(f.code, f.message) for f in report.findings]
     verdict = report.findings[0].verdict
@@ -68,21 +64,26 @@ def test_one_fault_is_named_first_and_its_fix_confirmed(
         ("rescue_lost", "OUT001", {}),
         ("twice", "OUT003", {}),
         ("one_channel", "OUT004", {"label_map": "0=0,*=1"}),
+        ("stale", "BN005", {}),
+        ("probabilities", "OUT002", {}),
+        ("categorical", "IGN002", {"labels": "onehot-255"}),
+        ("healthy", "LBL001", {"labels": "onehot"}),
     ],
 )
-def test_more_heads_are_named_without_a_trial(
-    name: str, code: str, options: dict, ward: Ward, voc_folder: Path
+def test_more_are_named_first_without_a_trial(
+    name: str, code: str, options: dict, ward: Ward, few_pairs: Path
 ) -> None:
-    report = check(ward.file(name), voc_folder, trial=False, **options)
-    assert code in errors(report)
+    """Their fixes are tried by ``benchmarks.ward``, and on small nets in the other rooms."""
+    report = check(ward.file(name), few_pairs, trial=False, **options)
+    assert errors(report)[0] == code
     assert report.exit_code == 1
 
 
 @pytest.mark.parametrize(
     ("name", "options"), [("rescued", {}), ("frozen", {}), ("healthy", {"labels": "ids"})]
 )
-def test_look_alikes_have_no_error(name: str, options: dict, ward: Ward, voc_folder: Path) -> None:
-    report = check(ward.file(name), voc_folder, trial=False, **options)
+def test_look_alikes_have_no_error(name: str, options: dict, ward: Ward, few_pairs: Path) -> None:
+    report = check(ward.file(name), few_pairs, trial=False, **options)
     assert errors(report) == [], [(f.code, f.message) for f in report.findings]
     told = [f.severity for f in report.findings if f.code == "OUT001"]
     assert told == (["info"] if name == "rescued" else [])
@@ -91,18 +92,18 @@ def test_look_alikes_have_no_error(name: str, options: dict, ward: Ward, voc_fol
 
 @pytest.mark.parametrize("version", ["2.1.2", "2.2.4"])
 def test_an_old_keras_used_batch_statistics_in_frozen_layers(
-    version: str, ward: Ward, voc_folder: Path
+    version: str, ward: Ward, few_pairs: Path
 ) -> None:
-    report = check(ward.written_by("frozen", version), voc_folder, trial=False)
+    report = check(ward.written_by("frozen", version), few_pairs, trial=False)
     assert "BN001" in errors(report)
 
 
-def test_the_command_gives_the_same_answer(ward: Ward, voc_folder: Path, tmp_path: Path) -> None:
+def test_the_command_gives_the_same_answer(ward: Ward, few_pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     done = subprocess.run(
         [
             *(sys.executable, "-m", "segdoctor", "check", str(ward.file("no_ignore"))),
-            *("--data", str(voc_folder), "--out", str(out), "--trial", "off"),
+            *("--data", str(few_pairs), "--out", str(out), "--trial", "off"),
         ],
         capture_output=True,
         text=True,
@@ -114,10 +115,10 @@ def test_the_command_gives_the_same_answer(ward: Ward, voc_folder: Path, tmp_pat
     assert {path.name for path in out.iterdir()} == {"report.html", "report.json", "report.png"}
 
 
-def test_select_and_ignore(ward: Ward, voc_folder: Path) -> None:
+def test_select_and_ignore(ward: Ward, few_pairs: Path) -> None:
     path = ward.file("no_ignore")
-    assert check(path, voc_folder, trial=False, select="BN").exit_code == 0
-    ignored = check(path, voc_folder, trial=False, ignore=("IGN003", "LOSS"))
+    assert check(path, few_pairs, trial=False, select="BN").exit_code == 0
+    ignored = check(path, few_pairs, trial=False, ignore=("IGN003", "LOSS"))
     assert "IGN003" not in ignored.codes
     states = {o.code: o.status for o in ignored.outcomes}
     assert states["IGN003"] == states["LOSS001"] == "ignored"
