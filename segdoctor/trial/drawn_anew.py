@@ -13,10 +13,11 @@ from segdoctor.core.finding import Verdict
 from segdoctor.core.run import Batch, Draws
 from segdoctor.core.trial_facts import TrialRun
 from segdoctor.trial.bench import Bench
-from segdoctor.trial.judge import FAILS, LEARNS
+from segdoctor.trial.judge import BAR, FAILS, LEARNS
 
 SAME = "the same examples, drawn anew at each step"
 OTHERS = "other examples at each step"
+TIMES = 3  # as many steps as with the batch held still, before nothing is said to be learnt
 FEW = 20  # steps on other examples
 LOOKS = 5  # draws that are compared with the batch
 _OF_THE_BATCH = ("labels.", "data.", "model.stand_in")
@@ -33,8 +34,7 @@ class Redrawn:
     def verdict_on(self, codes: Sequence[str], held_still: TrialRun) -> dict[str, Verdict]:
         """Of a pair that changes between draws: decisive where only the batch held still is
         learnt."""
-        fails = self.run.steps and self.run.verdict in FAILS
-        if not self.same or CHANGES not in codes or not fails:
+        if not self.same or CHANGES not in codes or not _nothing_learnt(self.run, held_still):
             return {}
         words = f"mIoU {held_still.miou_training:.2f} with the batch held still, {_score(self.run)}"
         return {CHANGES: Verdict("confirmed", "decisive", f"{words} with {SAME}")}
@@ -69,6 +69,13 @@ def redrawn(bench: Bench, held_still: TrialRun, patch: Mapping[str, Any]) -> Red
     return Redrawn(run, draws.same)
 
 
+def _nothing_learnt(run: TrialRun, held_still: TrialRun) -> bool:
+    """No better than a constant predictor, in several times the steps that the batch needed while
+    it was held still."""
+    enough = run.steps >= TIMES * held_still.steps
+    return enough and run.miou_training <= run.constant + BAR.margin
+
+
 def _change(draws: Draws, batch: Batch) -> bool:
     """Whether a draw of the same examples gives other arrays."""
     return any(
@@ -97,7 +104,7 @@ def _fitting(draws: Draws, batch: Batch) -> Batch:
 def _in_words(run: TrialRun, held_still: TrialRun, name: str) -> str:
     told = f"with {name} the run gets to {_score(run)} on the batch in {run.steps} steps"
     told += f", {held_still.miou_training:.2f} in {held_still.steps} with the batch held still"
-    if run.steps and run.verdict in FAILS and name == SAME:
+    if name == SAME and _nothing_learnt(run, held_still):
         told += (
             ": image and label change apart from draw to draw, or the augmentation is more than "
             "so few steps can learn"
