@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -156,6 +157,35 @@ def hanging_data(folder: Path) -> Iterator[Row]:
         f"{late:.1f} s, exit {report.exit_code}",
         "3 s, exit 3, stage and batch named",
         late <= 3 and report.exit_code == 3 and named,
+    )
+
+
+def killed_workers(folder: Path) -> Iterator[Row]:
+    """A Dask worker ended in the middle of a scan, and the child that reads a model file."""
+    import distributed
+
+    from segdoctor.sources.voc import scan_folder
+
+    data = voc(folder / "workers", 400)
+    here, killed = scan_folder(data), []
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(processes=True, **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pids = list(client.run(os.getpid).values())
+
+        def progress(count: int, total: int, what: str) -> None:
+            if not killed:
+                killed.append(pids[0])
+                os.kill(pids[0], signal.SIGKILL)
+
+        there = scan_folder(data, scheduler=cluster.scheduler_address, progress=progress)
+    yield (
+        "10 a worker of a scan ended by SIGKILL",
+        f"{len(there.masks)} of 400 pairs read, as without it: {there == here}",
+        "all, the same",
+        there == here and bool(killed),
     )
 
 

@@ -44,6 +44,7 @@ def rows(folder: Path, data: Path | None, short: bool) -> Iterator[Row]:
             lambda: faults.no_memory(folder),
             lambda: faults.not_a_number(folder),
             lambda: faults.hanging_data(folder),
+            lambda: faults.killed_workers(folder),
             lambda: faults.replaced_lambdas(folder),
         ]
     if data is not None:

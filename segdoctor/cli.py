@@ -26,9 +26,6 @@ from segdoctor.options import (
     seconds,
 )
 
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
-
 _EPILOG = """\
 exit status: 0 examined, nothing at or above --fail-on · 1 findings · 2 usage, or nothing readable
              3 incomplete · 4 refused, the file needs --trust · 130 interrupted
@@ -40,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         told = f"{clean(message)} (`{self.prog} --help` shows the options)"
-        self.exit(EXIT_USAGE, f"{self.prog}: {told}\n")
+        self.exit(command.EXIT_USAGE, f"{self.prog}: {told}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
         if not getattr(arguments, "run", None):
             parser.print_help()
-            return EXIT_USAGE
+            return command.EXIT_USAGE
         if getattr(arguments, "baseline", None):
             from segdoctor.examination.baseline import read_baseline
 
@@ -66,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         print("segdoctor: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return command.EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has gone: nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.status
     except UserError as error:
         print(f"segdoctor: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        return command.EXIT_USAGE
 
 
 def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

@@ -11,12 +11,14 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from segdoctor.core.errors import UserError
+from segdoctor.core.held_back import held_back
 
 if TYPE_CHECKING:
     from segdoctor.core.run import Trial
     from segdoctor.report.report import Report
 
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 _SCAN_OPTIONS = (
     *("split", "val_split", "masks", "images", "pairs", "scheduler", "ignore_label", "label_map"),
@@ -80,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     progress = Progress(quiet=False)
     codes: list[int] = []
-    with document_alone(arguments.format != "text") as document:
+    with document_alone(arguments.format != "text") as document, held_back():
 
         def examined(report: Report) -> None:
             progress.__exit__(None, None, None)
@@ -107,20 +109,21 @@ def check(arguments: argparse.Namespace) -> int:
     from segdoctor import api
     from segdoctor.report.progress import Progress
 
-    with Progress(quiet=False) as progress:
-        report = api.check(
-            arguments.model,
-            arguments.data,
-            trial=_trial(arguments),
-            select=_split_codes(arguments.select),
-            ignore=_split_codes(arguments.ignore),
-            fail_on=arguments.fail_on,
-            out=_folder(arguments, "check"),
-            apart=True,
-            progress=progress,
-            **{name: getattr(arguments, name) for name in _CHECK_OPTIONS},
-        )
-    return _show(report, arguments, "check")
+    with held_back():
+        with Progress(quiet=False) as progress:
+            report = api.check(
+                arguments.model,
+                arguments.data,
+                trial=_trial(arguments),
+                select=_split_codes(arguments.select),
+                ignore=_split_codes(arguments.ignore),
+                fail_on=arguments.fail_on,
+                out=_folder(arguments, "check"),
+                apart=True,
+                progress=progress,
+                **{name: getattr(arguments, name) for name in _CHECK_OPTIONS},
+            )
+        return _show(report, arguments, "check")
 
 
 def fix(arguments: argparse.Namespace) -> int:
@@ -202,21 +205,22 @@ def _folder(arguments: argparse.Namespace, command: str) -> str | None:
 def _show(
     report: Report, arguments: argparse.Namespace, command: str, document: TextIO | None = None
 ) -> int:
-    """Print the report, write its files, and give the exit status."""
+    """Print the report, write its files, and give the exit status; Ctrl-C waits until then."""
     if arguments.baseline:
         from segdoctor.examination.baseline import with_baseline
 
         report = with_baseline(report, arguments.known, fail_on=arguments.fail_on)
     folder = _folder(arguments, command)
-    paths = report.save(folder) if folder is not None else ()  # first: the reader may be gone
-    try:
-        _print(report, arguments, document)
-    except BrokenPipeError:  # head, less: they have seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    for path in paths:
-        if path.endswith(".html"):
-            print(f"report: {path}", file=sys.stderr)
-    return report.exit_code
+    with held_back() as pressed:
+        paths = report.save(folder) if folder is not None else ()  # first: the reader may be gone
+        try:
+            _print(report, arguments, document)
+        except BrokenPipeError:  # head, less: they have seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for path in paths:
+            if path.endswith(".html"):
+                print(f"report: {path}", file=sys.stderr)
+        return EXIT_INTERRUPTED if pressed.count else report.exit_code
 
 
 def _print(report: Report, arguments: argparse.Namespace, document: TextIO | None) -> None:

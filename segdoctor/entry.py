@@ -15,11 +15,17 @@ def main() -> int:
     """Run the command line; returns the exit status."""
     files = [word for word in sys.argv[2:] if os.path.isfile(word)]
     alone = sys.argv[1:2] == ["inspect"] and len(files) == 1
-    if alone:
-        _begin(files[0])
-    from segdoctor.cli import main as command_line
+    try:
+        if alone:
+            _begin(files[0])
+        from segdoctor.cli import main as command_line
+        from segdoctor.core.held_back import ignored_from_now_on
 
-    status = command_line()
+        status = command_line()
+        ignored_from_now_on()
+    except KeyboardInterrupt:  # while it was loaded, or a moment after its end
+        print("segdoctor: interrupted", file=sys.stderr)
+        return 130
     if alone:  # nothing is left to be tidied up, and tidying up takes a while
         sys.stdout.flush()
         sys.stderr.flush()

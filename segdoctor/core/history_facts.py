@@ -31,6 +31,8 @@ class CallbackFacts:
 
     ``direction`` is what it really does: ``"min"``, ``"max"``, ``"raises"`` (Keras 3 cannot tell
     by itself and fit stops with an error) or ``"unknown"``. ``mode`` is what the user wrote.
+    ``written_by``: a callback of the user's own, before this one in the list, that may write the
+    key into the logs.
     """
 
     kind: str  # "EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"
@@ -45,6 +47,7 @@ class CallbackFacts:
     saves_best: bool | None = None
     start: int = 0
     cooldown: int = 0
+    written_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

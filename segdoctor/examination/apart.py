@@ -23,17 +23,19 @@ from pathlib import Path
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
+from segdoctor.core.held_back import Pressed, held_back
 from segdoctor.examination import frames
 from segdoctor.examination.request import Request, silent
 from segdoctor.report.report import Report
 
 STAGE_LIMIT_S = 600.0  # of a stage without a budget of its own
 _OF_A_BUDGET = "trial"
-_PATIENCE_S = 0.8  # for the child to tell what it has, once it was told to stop
+_PATIENCE_S = 0.7  # for the child to tell what it has, once it was told to stop
 _MEMORY_SIGNALS = {signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}
 _OF_MEMORY = ("no memory", "ResourceExhausted", "bad_alloc", "OOM")
 _SMALLER = ", as it is when memory runs out; --trial-batch and --crop make it smaller"
 _HERE = "no sandbox: what was given cannot be handed to a child process; the code ran in this one"
+INTERRUPTED = "interrupted: what was found until then is here"
 START = "import sys; sys.path[:] = {path!r}; from segdoctor.examination.worker import serve; "
 
 
@@ -62,12 +64,15 @@ def examined_apart(request: Request, meanwhile: Callable[[], object] | None = No
         from segdoctor.report.files import check_writable
 
         check_writable(request.out)
-    with tempfile.TemporaryDirectory(prefix="segdoctor-", ignore_cleanup_errors=True) as folder:
+    with (
+        held_back() as pressed,
+        tempfile.TemporaryDirectory(prefix="segdoctor-", ignore_cleanup_errors=True) as folder,
+    ):
         child = _file_child(request, packed, folder)
         if meanwhile is not None:
             threading.Thread(target=meanwhile, daemon=True).start()
         try:
-            report = child.report()
+            report = child.report(pressed)
         finally:
             child.end()
     return replace(report, timings={**report.timings, "total": time.perf_counter() - start})
@@ -122,12 +127,13 @@ class Child:
         self._stage = "starting"
         self._limit = self._seconds = STAGE_LIMIT_S
         self._since = time.monotonic()
+        self._pressed = Pressed()
 
-    def report(self) -> Report:
-        try:
-            late = self._listen(lambda: time.monotonic() > self._since + self._limit)
-        except KeyboardInterrupt:
-            return self._stopped(130, ("interrupted: what was found until then is here",))
+    def report(self, pressed: Pressed) -> Report:
+        self._pressed = pressed
+        late = self._listen(lambda: pressed.count > 0 or self._too_long())
+        if pressed.count and self._final is None:
+            return self._stopped(130, (INTERRUPTED,))
         if late:
             return self._stopped(3, (self._late(),))
         if self._final is not None:
@@ -163,6 +169,9 @@ class Child:
                 return False
         return True
 
+    def _too_long(self) -> bool:
+        return time.monotonic() > self._since + self._limit
+
     def _enough(self) -> bool:
         return self._final is not None or bool(self._failed)
 
@@ -190,14 +199,14 @@ class Child:
             self._stage, self._since = clean(stage), time.monotonic()
             self._limit = self._seconds = STAGE_LIMIT_S if limit is None else float(limit)
 
-    def _stopped(self, exit_code: int, why: tuple[str, ...]) -> Report:
+    def _stopped(self, exit_code: int, why: tuple[str, ...], *, told: bool = False) -> Report:
         """What there is once the child was told to stop, or has."""
-        if self._process.poll() is None:
+        if not told and self._process.poll() is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(self._process.pid, signal.SIGINT)
-            end = time.monotonic() + _PATIENCE_S
+            end, held = time.monotonic() + _PATIENCE_S, self._pressed.count
             with suppress(ValueError, UserError):
-                self._listen(lambda: time.monotonic() > end)
+                self._listen(lambda: time.monotonic() > end or self._pressed.count > held)
         found = self._final or self._last or _nothing(self._request)
         return self._with_notes(found, why, exit_code)
 

@@ -67,7 +67,8 @@ def examine_script(
 
     ended = launch(program, script.args, caught, number=number, go_on=go_on)
     if not made:
-        raise UntrainedError(ended.words, ended.status)
+        told = "; ".join((ended.words, *_left_out(program.left_out)))
+        raise UntrainedError(told, ended.status)
     if ended.status and not made[0].exit_code:
         return replace(made[0], exit_code=ended.status)
     return made[0]
@@ -77,11 +78,15 @@ def _notes(captured: Captured, left_out: tuple[str, ...], *, go_on: bool) -> tup
     at = captured.places.get("fit")
     where = f" at {clean(at.file)}:{at.line}" if at else ""
     then = "went on from there" if go_on else "was stopped there"
-    notes = [f"caught: {captured.how}{where}; the script {then}", *captured.notes]
-    if left_out:
-        told = ", ".join(clean(line, 60) for line in left_out[:4])
-        notes.append(f"{len(left_out)} line(s) that only IPython can run were left out: {told}")
-    return tuple(notes)
+    caught = f"caught: {captured.how}{where}; the script {then}"
+    return (caught, *captured.notes, *_left_out(left_out))
+
+
+def _left_out(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The line about those of a notebook that were not run, if there are any."""
+    told = ", ".join(clean(line, 60) for line in lines[:4])
+    count = f"{len(lines)} line(s) that only IPython can run were left out"
+    return (f"{count}: {told}",) if lines else ()
 
 
 def request_of(captured: Captured, asked: Request) -> Request:

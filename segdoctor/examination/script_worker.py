@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -50,12 +51,13 @@ def _run(script: Script, request: Request, stream: BinaryIO, answers: int) -> No
     def write(kind: bytes, content: bytes) -> None:
         try:
             frames.write_frame(stream, kind, content)
-        except BrokenPipeError:
-            os._exit(1)  # there is no one left to tell
+        except OSError:
+            os._exit(1)  # there is no one left to tell, or the script has closed the pipe
 
     def send(report: Report) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for shown in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, OSError, ValueError):  # the script may have closed it
+                shown.flush()
         say(frames.DONE, pickle.dumps(report, protocol=5))
         os.read(answers, 1)  # the report is shown before the script goes on
 

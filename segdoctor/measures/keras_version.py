@@ -9,7 +9,7 @@ FLAVOURS = ("keras3", "tf_keras", "keras2.1.3-2.3.1", "keras<=2.1.2")
 
 def version_numbers(version: str | None) -> tuple[int, int, int] | None:
     """``"2.2.4-tf"`` → ``(2, 2, 4)``; None where there is no number to read."""
-    found = re.match(r"\s*v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", version or "")
+    found = re.match(r"\s*v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", version or "")
     if found is None:
         return None
     major, minor, patch = (int(part or 0) for part in found.groups())

@@ -237,9 +237,9 @@ class MonitorAbsent(Probe):
     why = "Keras only warns once: the callback never acts, and nothing is stopped or saved."
     fix = "Give validation_data, and write the key exactly as training prints it."
     fine = (
-        "A key that is reported in some epochs only (validation_freq); and one that differs from "
-        "a reported one by Keras' number alone (mean_io_u_1) is a warning: another session "
-        "numbers otherwise."
+        "A key that is reported in some epochs only (validation_freq), or that a callback of your "
+        "own, before it in the list, writes into the logs; and one that differs from a reported "
+        "one by Keras' number alone (mean_io_u_1) is a warning: another session numbers otherwise."
     )
     sources = "FAULTS MET-05: a second metric object is named mean_io_u_1"
 
@@ -247,7 +247,7 @@ class MonitorAbsent(Probe):
         for callback in _given(training):
             key = callback.monitor
             reported = self._reported(training, history)
-            if key in reported or self._compiled(key, training):
+            if key in reported or callback.written_by or self._compiled(key, training):
                 continue
             wants_validation = key.startswith("val_")
             if wants_validation and training.validation is False:

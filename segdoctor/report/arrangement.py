@@ -12,6 +12,8 @@ from segdoctor.core.finding import Finding
 from segdoctor.report.report import EXAMINED, Report
 from segdoctor.report.wording import beside, counted, lines_of, listed, number, verdict_words
 
+_NARROW = 24  # characters of a column of numbers
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -21,6 +23,11 @@ class Measure:
     value: str
     limit: str
     where: str
+
+    @property
+    def is_said(self) -> bool:
+        """Whether the value is words, such as an error's, that a narrow column would tear."""
+        return len(self.value) > _NARROW and " " in self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,11 @@ class Card:
     because_of: str = ""
     depth: int = 0
     explained: tuple[Card, ...] = ()
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a verdict is told: of an error also that there is none, since one is expected."""
+        return bool(self.verdict_status) or (bool(self.fix) and self.severity == "error")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def _card(card: Card, place: int, show: Any) -> None:
         show(line((code, "cyan")), indent=12)
     if len(card.fix_code) > _CODE:
         show(line((f"and {len(card.fix_code) - _CODE} more lines", "dim")), indent=12)
-    if card.fix or card.verdict_status:
+    if card.is_judged:
         verdict = line((card.verdict, STATUS[card.verdict_status]))
         if card.verdict_reason:
             verdict.append(f": {card.verdict_reason}")
@@ -98,18 +98,26 @@ def _measures(card: Card, indent: int, show: Any, most: int = _MEASURES) -> None
     if not card.measures:
         return
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(max_width=34, overflow="fold")
+    grid.add_column(max_width=44, overflow="fold")
     grid.add_column(justify="right", overflow="fold", max_width=24)
     grid.add_column(overflow="fold", max_width=24, style="dim")
     grid.add_column(overflow="fold", style="dim")
-    for measure in card.measures[:most]:
+    numbers = [measure for measure in card.measures[:most] if not measure.is_said]
+    for measure in numbers:
         grid.add_row(
             line(measure.name),
             line((measure.value, "bold")),
             line(f"limit {measure.limit}" if measure.limit else ""),
             line(measure.where),
         )
-    show(grid, indent=indent)
+    if numbers:
+        show(grid, indent=indent)
+    for measure in card.measures[:most]:
+        if measure.is_said:
+            where = f"  {measure.where}" if measure.where else ""
+            limit = f"  limit {measure.limit}" if measure.limit else ""
+            name = (f"{measure.name}: ", "")
+            show(line(name, (measure.value, "bold"), (limit + where, "dim")), indent=indent)
     if len(card.measures) > most > 1:
         more = counted(len(card.measures) - most, "more number")
         show(line((f"and {more}", "dim")), indent=indent)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.history_facts import CallbackFacts
 
+_OF_KERAS = ("keras.", "tf_keras.", "tensorflow.", "segdoctor.")
 _WATCHING = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
 
 
@@ -22,10 +24,15 @@ def read_callbacks(callbacks: Any, metrics: Iterable[Any] = ()) -> tuple[Callbac
     """
     given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
     known = list(metrics)
-    return tuple(fact for one in given if (fact := _fact(one, known)) is not None)
+    found = []
+    for place, one in enumerate(given):
+        fact = _fact(one, known, given[:place])
+        if fact is not None:
+            found.append(fact)
+    return tuple(found)
 
 
-def _fact(callback: Any, metrics: list[Any]) -> CallbackFacts | None:
+def _fact(callback: Any, metrics: list[Any], before: Sequence[Any]) -> CallbackFacts | None:
     kinds = [base.__name__ for base in type(callback).__mro__]
     kind = next((name for name in _WATCHING if name in kinds), None)
     monitor = getattr(callback, "monitor", None)
@@ -36,11 +43,15 @@ def _fact(callback: Any, metrics: list[Any]) -> CallbackFacts | None:
         return None  # it saves every epoch and compares nothing
     old = any(base.__module__.startswith("tf_keras") for base in type(callback).__mro__)
     mode = str(getattr(callback, "mode", "") or _mode_of(callback))
+    writer = next((type(one).__name__ for one in before if _may_write(one, monitor)), "")
+    direction = _direction(callback, kind, monitor, mode, metrics, old=old)
+    if writer and direction == "unknown":  # Keras 3 looks among the compiled metrics alone
+        direction = "raises"
     return CallbackFacts(
         kind=kind,
         monitor=clean(monitor, 80),
         mode=mode,
-        direction=_direction(callback, kind, monitor, mode, metrics, old=old),
+        direction=direction,
         patience=_whole(getattr(callback, "patience", None)),
         min_delta=abs(_real(getattr(callback, "min_delta", 0.0))),
         factor=_real(callback.factor) if hasattr(callback, "factor") else None,
@@ -49,7 +60,31 @@ def _fact(callback: Any, metrics: list[Any]) -> CallbackFacts | None:
         saves_best=best_only,
         start=_whole(getattr(callback, "start_from_epoch", 0)) or 0,
         cooldown=_whole(getattr(callback, "cooldown", 0)) or 0,
+        written_by=clean(writer, 80),
     )
+
+
+def _may_write(callback: Any, key: str) -> bool:
+    """Whether a callback of the user's own names ``key``, in its code or among what it holds: one
+    that writes it into the logs does."""
+    kinds = [kind for kind in type(callback).__mro__ if not kind.__module__.startswith(_OF_KERAS)]
+    if kinds == [object] and type(callback).__name__ != "LambdaCallback":
+        return False
+    held = [*vars(callback).values(), *(value for kind in kinds for value in vars(kind).values())]
+    words = {value for value in held if isinstance(value, str)}
+    for code in (getattr(value, "__code__", None) for value in held):
+        words |= set(_texts(code)) if code is not None else set()
+    return key in words or key.removeprefix("val_") in words
+
+
+def _texts(code: CodeType) -> Iterator[str]:
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, tuple):  # the names of a call's keywords
+            yield from (word for word in constant if isinstance(word, str))
+        elif isinstance(constant, CodeType):
+            yield from _texts(constant)
 
 
 def _mode_of(callback: Any) -> str:

@@ -14,17 +14,23 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 import segdoctor
 from segdoctor.config import configure
 from segdoctor.core.errors import UserError
 from segdoctor.examination.baseline import read_baseline
+from segdoctor.report.report import Report
 from segdoctor.sources.history import read_history
+from segdoctor.sources.script.notebook import cells_of
+from segdoctor.sources.voc import scan as scan_room
 from segdoctor.sources.voc.lists import ListUnreadableError, read_list
 from segdoctor.sources.voc.pairs_list import read_pairs
+from segdoctor.sources.voc.seen_before import NAME
 
 from ..mutants import mutant
 from ..sources.folders import voc
@@ -68,13 +74,15 @@ def readers(folder: Path) -> Iterator[Reader]:
     yield Reader("segdoctor.toml", _TOML, _configured)
     yield Reader("train.txt", _LISTS, lambda path: read_list(str(path)))
     yield Reader("pairs.csv", _LISTS, lambda path: read_pairs(str(path), str(path.parent)))
+    yield Reader("train.ipynb", _NOTEBOOKS, cells_of)
     yield from _of_data(folder / "data")
+    yield _resumed(folder / "again")
 
 
 def damaged(reader: Reader, rng: random.Random) -> bytes:
     """One seed, damaged; a JSON text now and then in what it says and not in its bytes."""
     seed = rng.choice(reader.seeds)
-    if reader.name.endswith("json") and rng.random() < 0.5:
+    if reader.name.endswith(("json", "ipynb")) and rng.random() < 0.5:
         return json.dumps(odd_json(json.loads(seed), rng)).encode("utf-8", "surrogatepass")
     return mutant(seed, rng)
 
@@ -178,6 +186,36 @@ _LISTS = (
 )  # fmt: skip
 
 
+_CELLS = (
+    ["%matplotlib inline\nx = 1", ["f = !ls\n", "print('%d'\n", " % 3)"], "model?", "%%bash\nls"],
+    ["%time h = f(x)", "for i in x:\n    %cd 'a b'\n    !pip install y\n", 'é = """\n%no\n"""'],
+)
+_NOTEBOOKS = tuple(
+    json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]}).encode()
+    for cells in _CELLS
+)
+
+
+def _resumed(folder: Path) -> Reader:
+    """The file in which a scan notes what it saw, for the next one."""
+    voc(folder / "voc", 4)
+    cache = folder / "out" / NAME
+
+    def scanned() -> Report:
+        with patch.object(scan_room, "_SAMPLE", 1):  # the others need no pixels: they are looked up
+            return segdoctor.scan(folder / "voc", out=str(cache.parent), resume=True)
+
+    def read(path: Path) -> None:
+        shutil.copyfile(path, cache)
+        report = scanned()
+        crashed = [outcome for outcome in report.outcomes if outcome.status == "crashed"]
+        assert not crashed, crashed
+        assert len(report.raw.pairs) == 4
+
+    scanned()
+    return Reader(NAME, (cache.read_bytes(),), read)
+
+
 def _events() -> bytes:
     def field(number: int, body: bytes) -> bytes:
         return bytes([number << 3 | 2, len(body)]) + body
@@ -242,3 +280,10 @@ def _of_data(folder: Path) -> Iterator[Reader]:
     np.save(array, np.asarray(ids))
     yield Reader("mask.png", (mask.read_bytes(),), scanned(mask))
     yield Reader("mask.npy", (array.getvalue(),), scanned(mask))
+    matlab = []
+    for packed in (False, True):
+        target = io.BytesIO()
+        content = {"GTcls": {"Segmentation": np.asarray(ids)}}
+        savemat(target, content, do_compression=packed)
+        matlab.append(target.getvalue())
+    yield Reader("mask.mat", tuple(matlab), scanned(mask))

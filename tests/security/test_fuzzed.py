@@ -19,7 +19,7 @@ from segdoctor.sources.model_file.vet import vet
 
 from .fuzzed import REFUSED, Reader, damaged, odd_models, readers
 
-COUNTS = {"model": 6, "image": 6, "mask": 10}  # others take next to no time
+COUNTS = {"model": 6, "image": 6, "mask": 10, "scan-cache": 10}  # others take next to no time
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
@@ -31,7 +31,8 @@ def all_readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
 NAMES = (
     "model.h5", "model.keras", "log.csv", "log.json", "events.out.tfevents.1", "report.json",
     "segdoctor.toml", "train.txt", "pairs.csv", "image.jpg", "image.png", "image.bmp", "image.tif",
-    "image.gif", "image.webp", "mask.png", "mask.npy",
+    "image.gif", "image.webp", "mask.png", "mask.npy", "mask.mat", "train.ipynb",
+    "scan-cache.sqlite",
 )  # fmt: skip
 
 

@@ -144,3 +144,25 @@ def test_what_callbacks_really_do() -> None:
     old = pytest.importorskip("tf_keras").callbacks
     (early,) = read_callbacks(old.EarlyStopping("val_miou"), metrics)
     assert (early.direction, early.monitor) == ("min", "val_miou")
+
+
+def test_a_key_that_a_callback_of_the_users_own_writes() -> None:
+    keras = pytest.importorskip("keras")
+    watch = keras.callbacks
+
+    class Scores(watch.Callback):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_" + self.name] = logs["val_kappa"] = 0.5
+
+    stop = watch.EarlyStopping("val_miou", mode="max")
+    plain = watch.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(f1=1))
+    told = read_callbacks([stop, Scores("miou"), stop, watch.EarlyStopping("val_kappa"), plain])
+    assert [c.written_by for c in told] == ["", "Scores", "Scores"]  # one is before its writer
+    assert [c.direction for c in told] == ["max", "max", "raises"]
+    slows = watch.ReduceLROnPlateau("f1", mode="max")
+    assert [c.written_by for c in read_callbacks([plain, slows])] == ["LambdaCallback"]
+    assert [c.written_by for c in read_callbacks([watch.TerminateOnNaN(), slows])] == [""]

@@ -12,6 +12,7 @@ import pytest
 from segdoctor.sources.script import reread
 
 FROZEN = "base.trainable = False\nm.compile(a, b)\nm.fit(x, HERE(m))\n"
+THAW = "def thaw(n, on):\n"
 CASES = [
     ("base.trainable = True\nm.fit(x)\n", 5),
     ("base.trainable = True; m.fit(x)\n", 4),
@@ -19,7 +20,11 @@ CASES = [
     ("base.trainable = True; m.compile(a, b); m.fit(x)\n", None),
     ("base.trainable = True\nbuild(m)\nm.fit(x)\n", None),
     ("m.fit(x)\n", None),
-]
+    (f"{THAW}    for layer in n:\n        layer.trainable = on\nthaw([base], True)\nm.fit(x)\n", 8),
+    ("def thaw(n):\n    n.trainable = True\nthaw(n=m)\nm.fit(x)\n", 7),
+    ("def thaw(n):\n    n.trainable = True\n    n.compile(a, b)\nthaw(m)\nm.fit(x)\n", None),
+    ("def thaw(n):\n    n.trainable = True\n    again(n)\nthaw(m)\nm.fit(x)\n", None),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("behind", "line"), CASES)
@@ -39,6 +44,15 @@ def test_a_compile_between_counts_also_on_the_same_line(
             layer.trainable = False
             found.append(reread.later_fit(sys._getframe(1), m))
 
-    names = {"base": layer, "m": model, "a": 1, "b": 2, "x": 3, "HERE": here, "build": id}
+    names = {
+        "base": layer,
+        "m": model,
+        "a": 1,
+        "b": 2,
+        "x": 3,
+        "HERE": here,
+        "build": id,
+        "again": id,
+    }
     exec(compile(source, "reread.py", "exec"), names)
     assert (found[0] and found[0].fitted) == line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,21 @@ def test_a_damaged_file_is_begun_anew(damage: bytes, folder: Path, tmp_path: Pat
     first = scan_folder(folder, cache=os.fspath(tmp_path))
     (tmp_path / NAME).write_bytes(damage)
     assert same(first, scan_folder(folder, cache=os.fspath(tmp_path)))
+
+
+@pytest.mark.parametrize("change", ["'['", "NULL", "replace(facts, '1', '2')", "zeroblob(9)"])
+def test_a_note_that_was_changed_is_none(change: str, folder: Path, tmp_path: Path) -> None:
+    first = scan_folder(folder, cache=os.fspath(tmp_path))
+    with sqlite3.connect(tmp_path / NAME) as base:
+        base.execute(f"UPDATE seen SET facts = {change}")
+    base.close()
+    assert same(first, scan_folder(folder, cache=os.fspath(tmp_path)))
+
+
+def test_what_is_no_file_in_its_place_is_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / NAME).mkdir(parents=True)
+    with pytest.raises(UserError, match="expected a file of an earlier scan"):
+        scan(folder, out=str(tmp_path / "out"), resume=True)
 
 
 def test_it_lies_beside_the_report_and_only_where_asked(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from segdoctor.core.data_facts import FileProblem, ImageFacts, MaskFacts
 from segdoctor.core.errors import UserError
-from segdoctor.sources.voc import scan_folder
+from segdoctor.sources.voc import scan_folder, schedule
 from segdoctor.sources.voc.image_file import LIMIT_PIXELS
 from segdoctor.sources.voc.layout import find_layout
 from segdoctor.sources.voc.look import Job, look, look_at
@@ -71,6 +72,30 @@ def test_a_scheduler_that_does_not_answer_is_one_line(jobs: list[Job]) -> None:
     with pytest.raises(UserError, match="does not answer") as caught:
         look_at_all(jobs, LIMIT_PIXELS, None, "nonsense://127.0.0.1:1")
     assert "\n" not in str(caught.value)
+
+
+def test_a_pair_that_ends_its_workers_is_named(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster in this process, where the reader raises in the place of ending it."""
+    distributed = pytest.importorskip("distributed")
+
+    def ended(chunk: Any, limit: int) -> Any:
+        if any(job.index == 7 for job in chunk):
+            raise MemoryError
+        return look_at(chunk, limit)
+
+    monkeypatch.setattr(schedule, "look_at", ended)
+    options = {"n_workers": 1, "dashboard_address": None, "processes": False}
+    with (
+        distributed.LocalCluster(**options) as cluster,
+        distributed.Client(cluster),
+    ):
+        seen, _ = look_at_all(jobs, LIMIT_PIXELS, None, "dask")
+    others = look_at([job for job in jobs if job.index != 7], LIMIT_PIXELS)
+    named = [problem for index, problem in seen.problems if index == 7]
+    assert (seen.pairs, len(seen.images)) == (len(jobs), len(others.images))
+    assert "was ended (MemoryError)" in named[0].reason
 
 
 def test_a_cluster_gives_the_identical_answer(tmp_path: Path) -> None:

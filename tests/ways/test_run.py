@@ -125,18 +125,26 @@ def test_continue_trains_as_if_nothing_had_been_looked_at(
         ("sys.exit(0)\n", 2, "never trained"),
         ("raise KeyError('the key')\n", 2, "failed before it trained"),
         ("import no_such_module_at_all\n", 2, "failed before it trained"),
+        ("class Own(BaseException): pass\nraise Own\n", 2, "failed before it trained"),
+        ("sys.stdout = None; raise ValueError\n", 2, "failed before it trained"),
     ],
 )
 def test_a_script_that_does_not_train(
-    tmp_path: Path, text: str, status: int, words: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    text: str,
+    status: int,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
     with pytest.raises(UntrainedError, match=words) as caught:
         ran(written(tmp_path, "ends.py", text))
     assert caught.value.status == status
     told = capsys.readouterr().err
     if "failed" in words:
         assert told.startswith("Traceback")
-        assert 'ends.py", line 2' in told
+        assert 'ends.py", line ' in told
         assert "segdoctor" not in told  # its own frames alone
 
 

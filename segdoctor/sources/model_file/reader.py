@@ -21,7 +21,7 @@ from segdoctor.sources.model_file.opened import OpenedModel
 from segdoctor.sources.model_file.stored_weight import StoredWeight
 from segdoctor.sources.model_file.vet import vet
 
-_MAX_LAYERS = 20_000
+_MAX_LAYERS = 5_000
 _BEFORE_VERSIONS = "keras<=2.1.2"  # HDF5 files of Keras 1 that do not state their version
 
 

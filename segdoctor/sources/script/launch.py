@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from segdoctor.core.clean import clean
@@ -75,10 +76,11 @@ def launch(
         if program.argv0 == "-m" and error.name is None:  # runpy: there is no such module
             raise UserError(f"-m {clean(program.name)}: {clean(error)}") from error
         ended = _failed(error)
-    except Exception as error:  # noqa: BLE001 - the boundary: a script may fail in any way
+    except BaseException as error:  # noqa: BLE001 - the boundary: a script may fail in any way
         ended = _failed(error)
     finally:
-        sys.stdout.flush()
+        with suppress(AttributeError, OSError, ValueError):  # it may have closed or replaced it
+            sys.stdout.flush()
         if broken:
             raise broken[0]
     if came:

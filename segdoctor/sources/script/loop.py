@@ -243,11 +243,23 @@ def _loss_of(calls: list[_Call], target: Any, model: Any, optimizer: Any) -> tup
     wanted = _targets(target, model, optimizer)
     for call, value in zip(calls, values, strict=True):
         if _any_close(value, wanted):
-            return call.function, ""
+            return _averaged(call.function), ""
     if len(calls) > 1 and _any_close(sum(values), wanted):
         return _sum_of(calls), ""
     told = ", ".join(f"{c.name} {v:.4g}" for c, v in zip(calls, values, strict=True))
     return None, f"the step differentiates {wanted[0]:.4g}, which is not the mean of {told}"
+
+
+def _averaged(function: Any) -> Any:
+    """A Loss of Keras that leaves the map of the pixels to the step, which takes its mean: with
+    that mean, as ``compile`` would be given it."""
+    if getattr(function, "reduction", "sum") not in (None, "none"):
+        return function
+    try:
+        options = {**function.get_config(), "reduction": "sum_over_batch_size"}
+        return type(function).from_config(options)
+    except Exception:  # noqa: BLE001 - the boundary: a Loss of the user's own may raise anything
+        return function
 
 
 def _targets(target: Any, model: Any, optimizer: Any) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 import linecache
 import os
 import runpy
@@ -18,9 +17,8 @@ from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
-from segdoctor.core.given_file import given_bytes, given_text
-
-_OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
+from segdoctor.core.given_file import given_bytes
+from segdoctor.sources.script.notebook import cells_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def program_of(target: str, *, module: bool = False) -> Program:
         raise UserError(f"{clean(target)}: expected a script or a notebook, there is no such file")
     folder = os.path.dirname(os.path.realpath(target))
     if path.suffix == ".ipynb":
-        cells, left_out = _cells(path)
+        cells, left_out = cells_of(path)
         return Program(target, target, folder, lambda: _run_cells(target, cells), left_out)
     return Program(target, target, folder, lambda: _run_file(path))
 
@@ -94,38 +92,9 @@ def _main(file: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _cells(path: Path) -> tuple[list[str], tuple[str, ...]]:
-    """The code cells of a notebook, and the lines that only IPython in a notebook could run."""
-    try:
-        notebook = json.loads(given_text(path))
-        cells = [
-            cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-            for cell in notebook["cells"]
-            if cell["cell_type"] == "code"
-        ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"{clean(path)}: expected a notebook of format 4 (JSON with cells): "
-            f"{clean(type(error).__name__)} {clean(error, 80)}"
-        ) from error
-    plain, left_out = [], []
-    for cell in cells:
-        lines: list[str] = []
-        word = cell.lstrip().partition("\n")[0].strip()
-        if word.startswith("%%") and word.split()[0] not in _OF_PYTHON:  # another language
-            left_out.append(word)
-            plain.append("")
-            continue
-        for line in cell.splitlines():
-            magic = line.lstrip()[:1] in ("%", "!")
-            lines.append(line[: len(line) - len(line.lstrip())] + "pass" if magic else line)
-            left_out += [line.strip()] if magic else []
-        plain.append("\n".join(lines))
-    return plain, tuple(left_out)
-
-
 def _run_cells(name: str, cells: Sequence[str]) -> None:
     namespace = _main(name)
+    namespace.update(display=_display, get_ipython=lambda: None)  # IPython's own are at hand
     for number, source in enumerate(cells, 1):
         file = f"{name}, cell {number}"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
@@ -133,7 +102,26 @@ def _run_cells(name: str, cells: Sequence[str]) -> None:
             code = compile(source, file, "exec")
         except (SyntaxError, ValueError) as error:
             raise _NotPythonError(f"{clean(file)}: it is not Python: {clean(error)}") from error
-        exec(code, namespace)
+        with _figures_unseen():
+            exec(code, namespace)
+
+
+def _display(*objects: Any, **options: Any) -> None:
+    """As IPython's ``display`` does where there is no notebook."""
+    for shown in objects:
+        print(repr(shown))
+
+
+@contextmanager
+def _figures_unseen() -> Iterator[None]:
+    """``plt.show()`` shows within the page in a notebook: no window is opened and waited for."""
+    given = os.environ.get("MPLBACKEND")
+    os.environ.setdefault("MPLBACKEND", "agg")
+    try:
+        yield
+    finally:
+        if given is None:
+            os.environ.pop("MPLBACKEND", None)
 
 
 def own_traceback(error: BaseException) -> str:

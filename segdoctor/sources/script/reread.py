@@ -4,6 +4,7 @@ without a compile in between? Running on would mean to train, so here the source
 from __future__ import annotations
 
 import ast
+import builtins
 import linecache
 from collections.abc import Iterator
 from types import FrameType
@@ -29,7 +30,8 @@ def later_fit(caller: FrameType | None, model: Any) -> LaterFit | None:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return None
-    events = sorted(_events(_scope(tree, frame.f_lineno)), key=lambda event: (event[0], event[4]))
+    found = _events(_scope(tree, frame.f_lineno), _functions(tree))
+    events = sorted(found, key=lambda event: (event[0], event[4]))
     receiver = next((e[3] for e in events if e[2] == "fit" and _on(e, frame.f_lineno)), None)
     if receiver is None:
         return None
@@ -62,7 +64,46 @@ def _scope(tree: ast.Module, line: int) -> list[ast.stmt]:
     return list(best.body)
 
 
-def _events(body: list[ast.stmt]) -> Iterator[tuple[int, int, str, Any, int]]:
+def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    """The functions and methods of the script by their names, where a name is one's alone."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    names = [node.name for node in found]
+    return {node.name: node for node in found if names.count(node.name) == 1}
+
+
+def _flags_within(call: ast.Call, functions: dict[str, ast.FunctionDef]) -> list[object] | None:
+    """What a function of the script's own sets ``trainable`` to, where that is all it may do to a
+    model: None if it may compile or train, or is no function of the script."""
+    of_self = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "self"
+    name = call.func.attr if isinstance(call.func, ast.Attribute) and of_self else ""
+    name = call.func.id if isinstance(call.func, ast.Name) else name
+    function = functions.get(name)
+    if function is None:
+        return None
+    names = [argument.arg for argument in function.args.args][of_self:]
+    given: dict[str | None, ast.expr] = {}
+    given |= dict(zip(names, call.args, strict=False))
+    given |= {keyword.arg: keyword.value for keyword in call.keywords}
+    found: list[object] = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            passes = any(_named(argument) for argument in node.args)
+            plain = isinstance(node.func, ast.Name) and hasattr(builtins, node.func.id)
+            if called in (*_FITS, "compile") or (passes and not plain and not called):
+                return None
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute) and target.attr == "trainable":
+                    value: Any = node.value
+                    value = given.get(value.id, value) if isinstance(value, ast.Name) else value
+                    found.append(value.value if isinstance(value, ast.Constant) else None)
+    return found
+
+
+def _events(
+    body: list[ast.stmt], functions: dict[str, ast.FunctionDef]
+) -> Iterator[tuple[int, int, str, Any, int]]:
     """``(first line, last line, kind, detail, column)`` of what matters; no nested function."""
     waiting: list[ast.AST] = list(body)
     while waiting:
@@ -78,6 +119,10 @@ def _events(body: list[ast.stmt]) -> Iterator[tuple[int, int, str, Any, int]]:
                     value = node.value.value if isinstance(node.value, ast.Constant) else None
                     yield first, last, "flag", value, column
         if not isinstance(node, ast.Call):
+            continue
+        flags = _flags_within(node, functions)
+        if flags:
+            yield from ((first, last, "flag", value, column) for value in flags)
             continue
         arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
         yield from ((first, last, "call", ast.unparse(a), column) for a in arguments if _named(a))

@@ -43,6 +43,9 @@ _MAGIC = {
 }
 _TAIL = 1 << 16
 _JPEG_REST = 64 << 20  # how much after the first scan is searched for the end marker
+_SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+_SCANS, _SCANNED = 16, 200_000_000  # more of both: seconds of decoding; a usual one has ten
+_MARKERS = 2000  # a large colour profile has 255
 _PNG_CHUNKS = 100_000
 _ORIENTATION = 274
 
@@ -65,6 +68,8 @@ def opened_image(path: str, *, limit: int = LIMIT_PIXELS) -> Iterator[Image.Imag
             yield _of_array(path, file, limit, identity)
             return
         try:
+            if _no_picture_begins(file):
+                raise UnreadableError(f"a JPEG of more than {_MARKERS:,} marks before its picture")
             image = Image.open(file, formats=FORMATS)
             image.info["segdoctor_file"] = identity
             after_header = file.tell()
@@ -197,7 +202,9 @@ def _cut_off(image: Image.Image, file: BinaryIO, size: int, after_header: int) -
     """Why the file is cut off, "" if its end is in place."""
     kind = image.format
     if kind in {"JPEG", "MPO"}:
-        return "" if _jpeg_ends(file, size, after_header) else "cut off: no end-of-image marker"
+        if not _jpeg_ends(file, size, after_header):
+            return "cut off: no end-of-image marker"
+        return _endless(file, image.size[0] * image.size[1])
     if kind == "PNG":
         return "" if _png_ends(file, size) else "cut off: no IEND chunk"
     if kind == "GIF":
@@ -227,6 +234,37 @@ def _jpeg_ends(file: BinaryIO, size: int, scan: int) -> bool:
         return True
     file.seek(scan)  # a long trailer, such as a film behind a phone's photo
     return b"\xff\xd9" in file.read(_JPEG_REST)
+
+
+def _no_picture_begins(file: BinaryIO) -> bool:
+    """Whether a JPEG's picture is hidden behind so many marks that Pillow, which passes over them
+    one by one, would be busy for a minute."""
+    file.seek(0)
+    position = 2 if file.read(3) == b"\xff\xd8\xff" else -1
+    left = _MARKERS if position > 0 else 0
+    while left:
+        file.seek(position)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
+            break
+        left -= 1
+        if head[1] in (0x00, 0xFF):
+            position += 1
+        elif head[1] == 0x01 or 0xD0 <= head[1] <= 0xD9:
+            position += 2
+        else:
+            position += 2 + int.from_bytes(head[2:], "big")
+    file.seek(0)
+    return position > 0 and not left
+
+
+def _endless(file: BinaryIO, pixels: int) -> str:
+    """Why a JPEG would be decoded for ever: each of its scans passes over every pixel again."""
+    file.seek(0)
+    scans = sum(1 for _ in _SCAN.finditer(file.read(_JPEG_REST)))
+    if scans <= _SCANS or scans * pixels <= _SCANNED:
+        return ""
+    return f"a JPEG of {scans:,} scans over {pixels / 1e6:.1f} Mpx, far more than are of use"
 
 
 def _png_ends(file: BinaryIO, size: int) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from segdoctor.sources.voc import storage
 
 _LIMIT_BYTES = 64 << 20
+_LONGEST = 8192  # the longest path of Linux is half of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,18 @@ class ListUnreadableError(Exception):
 
 
 def read_list(path: str) -> SplitList:
-    """The entries of a list: CRLF, byte-order marks, blank lines and repeats are tolerated."""
+    """The entries of a list: CRLF, byte-order marks, blank lines and repeats are tolerated.
+
+    Raises
+    ------
+    ListUnreadableError
+    """
     text = read_text(path)
     entries = [line.strip().strip("\x00").strip() for line in text.splitlines()]
     filled = [entry for entry in entries if entry]
+    longest = max(map(len, filled), default=0)
+    if longest > _LONGEST:
+        raise ListUnreadableError(f"a line of {longest:,} characters, which no name has")
     unique = tuple(dict.fromkeys(filled))
     name = os.path.splitext(os.path.basename(path))[0]
     return SplitList(name, path, unique, len(filled) - len(unique))

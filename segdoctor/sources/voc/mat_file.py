@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _HEADER = 128
-_LARGEST = 64 << 20  # bytes that a compressed part may become
+_LARGEST = 64 << 20  # bytes that the compressed parts may become
 _DEPTH = 8
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT = 2
@@ -53,12 +53,14 @@ def read_mat(data: bytes) -> NDArray[Any]:
         raise MatError("not a MATLAB 5 file")
     order = "<" if data[126:128] == b"IM" else ">"
     found: dict[str, NDArray[Any]] = {}
+    left = _LARGEST
     try:
         for kind, part in _elements(data[_HEADER:], order):
             if kind == _COMPRESSED:
                 inflater = zlib.decompressobj()
-                opened = inflater.decompress(part, _LARGEST)
-                if inflater.unconsumed_tail:
+                opened = inflater.decompress(part, left)
+                left -= len(opened)
+                if inflater.unconsumed_tail or left <= 0:
                     raise MatError(f"more than {_LARGEST >> 20} MB unpacked")
                 for inner, content in _elements(opened, order):
                     if inner == _MATRIX:

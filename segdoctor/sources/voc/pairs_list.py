@@ -78,8 +78,11 @@ def _rows(text: str) -> Iterator[list[str]]:
     sample = lines[0] if lines else ""
     mark = next((mark for mark in ("\t", ";", ",") if mark in sample), "")
     if mark:
-        for row in csv.reader(lines, delimiter=mark):
-            yield [cell.strip() for cell in row]
+        try:
+            for row in csv.reader(lines, delimiter=mark):
+                yield [cell.strip() for cell in row]
+        except csv.Error as error:
+            raise ListUnreadableError(f"not a table: {clean(error, 80)}") from error
         return
     for line in lines:
         yield _two(line.strip())

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from segdoctor.core.clean import clean
+from segdoctor.core.data_facts import FileProblem
 from segdoctor.core.errors import UserError
 from segdoctor.sources.voc.look import Job, look_at
 from segdoctor.sources.voc.seen_before import SeenBefore
@@ -137,6 +138,8 @@ def _in_threads(desk: _Desk, jobs: Sequence[Job]) -> None:
 
 
 def _on_cluster(desk: _Desk, jobs: Sequence[Job], scheduler: str) -> None:
+    """A worker that is ended is replaced by Dask, and its pairs are looked at again; a pair that
+    ends one worker after another is named."""
     client, own = _client(scheduler)
     try:
         from distributed import as_completed
@@ -144,11 +147,29 @@ def _on_cluster(desk: _Desk, jobs: Sequence[Job], scheduler: str) -> None:
         chunks = list(desk.chunks(jobs, _CHUNK_AWAY))
         futures = client.map(look_at, chunks, limit=desk.limit, pure=False, retries=1)
         asked = {future.key: chunk for future, chunk in zip(futures, chunks, strict=True)}
-        for future, seen in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
-            desk.take(asked[future.key], seen)
+        completed = as_completed(futures, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
+        for future, seen in completed:
+            chunk = asked.pop(future.key)
+            if future.status == "finished":
+                desk.take(chunk, seen)
+            elif len(chunk) == 1:
+                desk.take(chunk, _lost(chunk[0], seen))
+            else:  # one of them is to blame
+                for job in chunk:
+                    alone = client.submit(look_at, [job], limit=desk.limit, pure=False)
+                    asked[alone.key] = [job]
+                    completed.add(alone)  # type: ignore[no-untyped-call]
     finally:
         if own:
             client.close()
+
+
+def _lost(job: Job, error: Any) -> Summary:
+    """``error``: as :func:`sys.exc_info` has it."""
+    path = str(job.pair.image or job.pair.mask)
+    kind = error[0] if isinstance(error, tuple) else error
+    reason = f"the process that read it was ended ({clean(getattr(kind, '__name__', kind), 60)})"
+    return Summary(pairs=1, problems=((job.index, FileProblem("DATA002", path, reason)),))
 
 
 def _client(scheduler: str) -> tuple[Any, bool]:

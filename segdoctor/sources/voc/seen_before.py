@@ -13,17 +13,20 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
 from segdoctor import __version__
+from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, ImageFacts, MaskFacts, PixelFacts, ShapeFacts
+from segdoctor.core.errors import UserError
 from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.look import Job
 from segdoctor.sources.voc.summary import Summary
 
 NAME = "scan-cache.sqlite"
-_FORM = 1  # of what is kept; another one is another key
+_FORM = 2  # of what is kept; another one is another key
 _EVERY = 2.0  # seconds between two commits
 _KINDS: dict[str, type] = {
     "masks": MaskFacts,
@@ -38,7 +41,13 @@ class SeenBefore:
     """Pairs that were seen before, by path, size, time of change and version.
 
     A scan that was interrupted goes on where it ended. A file that cannot be read as what it
-    should be is begun anew.
+    should be is begun anew; a note that is not as it was written is none. Where no note can be
+    written any more (a full disk), the scan goes on without.
+
+    Raises
+    ------
+    UserError
+        If something else than a file stands in its place.
     """
 
     def __init__(self, folder: str) -> None:
@@ -46,11 +55,23 @@ class SeenBefore:
         self.path = os.path.join(folder, NAME)
         self.hits = 0
         self._committed = time.monotonic()
+        self._base: sqlite3.Connection | None = None
+        if os.path.lexists(self.path) and not os.path.isfile(self.path):
+            raise UserError(f"{clean(self.path)}: expected a file of an earlier scan, or none")
         try:
             self._base = self._opened()
         except sqlite3.DatabaseError:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """An empty file in the place of one that is damaged; none if that cannot be."""
+        try:
+            if self._base is not None:
+                self._base.close()
             os.unlink(self.path)
             self._base = self._opened()
+        except (sqlite3.DatabaseError, OSError):
+            self._base = None
 
     def _opened(self) -> sqlite3.Connection:
         base = sqlite3.connect(self.path)
@@ -63,34 +84,40 @@ class SeenBefore:
         """What was seen of the pair, None where it is new, changed, or to be compared: its pixels
         are needed then."""
         key = _key(job, limit)
-        if key is None:
+        if key is None or self._base is None:
             return None
         try:
             row = self._base.execute("SELECT facts FROM seen WHERE key = ?", (key,)).fetchone()
-            found = None if row is None else _read(row[0], job.index)
-        except (sqlite3.Error, ValueError, TypeError, KeyError, AttributeError):
+            text = None if row is None else _unsealed(row[0])
+        except (sqlite3.Error, OverflowError):  # the file is damaged
             return None
+        found = None if text is None else _read(text, job.index)
         self.hits += found is not None
         return found
 
     def keep(self, jobs: Sequence[Job], limit: int, seen: Summary) -> None:
         """Note what was seen of these pairs."""
-        if seen.pairs != len(jobs):  # it was stopped among them
+        if seen.pairs != len(jobs) or self._base is None:  # it was stopped among them
             return
         parts: dict[int, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for name in _KINDS:
             for index, facts in getattr(seen, name):
                 parts[index][name].append(_written(facts))
         keys = [(_key(job, limit), job.index) for job in jobs]
-        rows = [(key, json.dumps(parts[index])) for key, index in keys if key is not None]
-        self._base.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", rows)
-        if time.monotonic() - self._committed > _EVERY:
-            self._base.commit()
-            self._committed = time.monotonic()
+        rows = [(key, _sealed(json.dumps(parts[index]))) for key, index in keys if key is not None]
+        try:
+            self._base.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", rows)
+            if time.monotonic() - self._committed > _EVERY:
+                self._base.commit()
+                self._committed = time.monotonic()
+        except sqlite3.DatabaseError:
+            self._begin_anew()
 
     def close(self) -> None:
-        self._base.commit()
-        self._base.close()
+        if self._base is not None:
+            with suppress(sqlite3.DatabaseError):
+                self._base.commit()
+            self._base.close()
 
 
 def _key(job: Job, limit: int) -> bytes | None:
@@ -106,6 +133,16 @@ def _key(job: Job, limit: int) -> bytes | None:
             return None
         parts += [path, *version]
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
+
+
+def _sealed(text: str) -> str:
+    """With a check sum in front, so that damage is not taken for what was seen."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest() + text
+
+
+def _unsealed(stored: Any) -> str | None:
+    text = stored[16:] if isinstance(stored, str) else None
+    return text if text is not None and _sealed(text) == stored else None
 
 
 def _written(facts: Any) -> list[Any]:
