@@ -44,8 +44,8 @@ class Case:
 
 
 def net(
-    *, channels=CLASSES, last=None, behind=None, wired=None, frozen=(), stale=False, rate=3e-2,
-    nested=False, **loss,
+    *, channels=CLASSES, size=1, last=None, behind=None, wired=None, frozen=(), stale=False,
+    rate=3e-2, nested=False, **loss,
 ) -> Any:  # fmt: skip
     """Convolution, BN, ReLU, head; the rest says what is wrong with it."""
     import keras
@@ -60,7 +60,7 @@ def net(
         h = base(inputs, training=wired)
     else:
         h = layers.ReLU()(bn(h) if wired is None else bn(h, training=wired))
-    h = layers.Conv2D(channels, 1, activation=last, name="head")(h)
+    h = layers.Conv2D(channels, size, padding="same", activation=last, name="head")(h)
     model = keras.Model(inputs, h if behind is None else behind(layers)(h))
     for layer in model._flatten_layers():
         if layer.name in frozen or "all" in frozen:
@@ -107,7 +107,7 @@ CASES = {
         "IGN003", ("loss.ignore_class",), lambda: net(ignore_class=None)
     ),
     "everything frozen": Case("GRAD007", ("freeze",), lambda: net(frozen=("all",))),
-    "the head frozen": Case("GRAD007", ("head.trainable",), lambda: net(frozen=("head",))),
+    "the head frozen": Case("GRAD007", ("head.trainable",), lambda: net(size=5, frozen=("head",))),
     "frozen BN on the batch": Case(
         "BN001", ("bn.training",), lambda: net(wired=True, frozen=("bn", "stem"))
     ),

@@ -34,6 +34,8 @@ def remove_last_activation(config: Config) -> str:
                 entry["module"], entry["registered_name"] = "keras.layers", None
             kept = {k: options[k] for k in ("name", "dtype", "trainable") if k in options}
             entry["config"] = {**kept, "activation": "linear"}
+            for kwargs in call_kwargs(entry):
+                kwargs.pop("mask", None)  # a Softmax takes one, an Activation does not
             return name_of(entry)
         if activation_name(options.get("activation")) not in ("", "linear"):
             options["activation"] = "linear"
