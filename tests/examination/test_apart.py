@@ -49,12 +49,12 @@ def children() -> set[str]:
 
 
 def test_a_hanging_step_is_ended(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "STAGE_LIMIT_S", 1.0)
+    monkeypatch.setattr(apart, "STAGE_LIMIT_S", 2.0)  # a busy machine starts the child in one
     start, before = time.perf_counter(), children()
     report = examined(model, "while True: pass")
-    assert time.perf_counter() - start < 4
+    assert time.perf_counter() - start < 5
     assert report.exit_code == 3
-    assert "the stage reading did not end within 1 s" in report.headline
+    assert "the stage reading did not end within 2 s" in report.headline
     assert report.diagnosis is None
     assert children() == before
 

@@ -92,10 +92,13 @@ def test_continue_trains_as_if_nothing_had_been_looked_at(
         "import keras, numpy as np\n"
         "from drawn import draw\n"
         "keras.utils.set_random_seed(3)\n"
+        "import random\n"
         "def batches(x, y):\n"
         "    while True:\n"
         "        for i in (0, 4):\n"
         "            print('gave', i)\n"
+        "            turned = random.random() < 0.5\n"
+        "            x, y = (x[:, ::-1], y[:, ::-1]) if turned else (x, y)\n"
         "            yield x[i:i + 4], y[i:i + 4]\n"
         "i = keras.Input((16, 16, 3))\n"
         "model = keras.Model(i, keras.layers.Conv2D(3, 3, padding='same')(i))\n"
@@ -198,7 +201,11 @@ def test_a_module_and_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         {"cell_type": "markdown", "source": ["# A title\n"]},
         {"cell_type": "code", "source": ["%matplotlib inline\n", "word = 'a notebook'"]},
         {"cell_type": "code", "source": "%%bash\nls | wc -l"},
-        {"cell_type": "code", "source": "%%time\n" + source},
+        {"cell_type": "code", "source": "files = !ls\ndisplay(files)\nword?"},
+        {
+            "cell_type": "code",
+            "source": "%%time\n" + source.replace("model.fit", "%time model.fit"),
+        },
     ]
     (tmp_path / "train.ipynb").write_text(json.dumps({"nbformat": 4, "cells": cells}))
     monkeypatch.chdir(tmp_path)
@@ -207,7 +214,7 @@ def test_a_module_and_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "OUT001" in report.codes
     place = report.findings[0].place
     assert place is not None
-    assert place.file == "train.ipynb, cell 3"
+    assert place.file == "train.ipynb, cell 4"
     with pytest.raises(UserError, match="no_such"):
         ran("tiny.no_such", module=True)
 
