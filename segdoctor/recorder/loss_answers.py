@@ -14,6 +14,7 @@ from segdoctor.core.clean import clean
 from segdoctor.core.measured import Answer, HeadFacts, LabelFacts, LossContract
 from segdoctor.measures.loss_questions import interview, loss_questions
 from segdoctor.measures.loss_sheet import Question, Sheet
+from segdoctor.measures.stock_names import is_stock_loss
 from segdoctor.recorder.clerk import QUESTION_LIMIT_S, TOTAL_LIMIT_S, Clerk
 from segdoctor.recorder.forward import Outputs
 from segdoctor.recorder.loss import LossAsInFit, single
@@ -21,6 +22,11 @@ from segdoctor.recorder.loss_graph import graph_facts
 
 SMALL, LARGE = (4, 6), (33, 40)
 """Pixels of the first interview, and of a second one for losses that look at a neighbourhood."""
+
+_KERAS = ("keras", "tf_keras")
+
+_ASKED: dict[str, LossContract] = {}
+"""What Keras' own losses have answered in this process: they answer the same again."""
 
 _MOST_PIXELS = 1 << 18
 """Pixels of a batch up to which a loss that refuses small arrays is asked with arrays like it."""
@@ -88,6 +94,9 @@ def ask_loss(
     loss = single(loss)
     layout = layout or Layout()
     name = loss_name(loss)
+    key = equal_for(loss, name, channels, flavour, head_kind, layout, strays)
+    if key is not None and key in _ASKED:
+        return _ASKED[key]
     start = time.perf_counter()
     contract: LossContract | None = None
     drawn: dict[str, Any] = {}
@@ -122,7 +131,22 @@ def ask_loss(
         sheet = Sheet.draw(channels, seed=0, **drawn)
         form = str(contract.facts.get("asked_form", layout.fed or sheet.forms()[0]))
         facts |= graph_facts(value_of, sheet, form)
-    return replace(contract, facts=facts)
+    contract = replace(contract, facts=facts)
+    if key is not None and not ask.stuck:
+        _ASKED[key] = contract
+    return contract
+
+
+def equal_for(loss: Any, *asked: Any) -> str | None:
+    """The same for losses that answer ``asked`` alike: Keras' own, by name and settings. None for
+    any other, which may remember or read what another one does not."""
+    if isinstance(loss, str):  # it may also be a name that the user has registered
+        return repr((loss, asked)) if is_stock_loss(loss) else None
+    if not is_of_keras(loss) or type(loss).__module__.partition(".")[0] not in _KERAS:
+        return None  # a function, or a class of the user's own around one of Keras'
+    if "call" in vars(loss) or "__call__" in vars(loss):
+        return None
+    return repr((type(loss), loss.get_config(), asked))
 
 
 def _attempts(layout: Layout) -> list[dict[str, Any]]:
@@ -153,7 +177,7 @@ def is_of_keras(loss: Any) -> bool:
         return True
     inner = getattr(loss, "fn", loss)
     module = getattr(inner, "__module__", "") or type(inner).__module__
-    return module.partition(".")[0] in ("keras", "tf_keras")
+    return module.partition(".")[0] in _KERAS
 
 
 def _value_of(

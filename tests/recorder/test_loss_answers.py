@@ -72,3 +72,25 @@ def test_a_loss_that_looks_at_a_neighbourhood_gets_larger_arrays() -> None:
     found = ask_loss(ssim, 3)
     assert found.raises == ""
     assert found.labels == "onehot"
+
+
+def test_an_equal_loss_of_keras_is_asked_once_and_any_other_each_time() -> None:
+    keras = pytest.importorskip("keras")
+    from segdoctor.recorder.loss_answers import equal_for
+
+    def own(y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    class Own(keras.losses.SparseCategoricalCrossentropy):
+        pass
+
+    sparse = keras.losses.SparseCategoricalCrossentropy
+    one = ask_loss(sparse(from_logits=True, ignore_class=255), 5)
+    assert ask_loss(sparse(from_logits=True, ignore_class=255), 5) is one
+    for other in (sparse(from_logits=True), sparse(ignore_class=255)):
+        assert ask_loss(other, 5) is not one
+    assert ask_loss(sparse(from_logits=True, ignore_class=255), 6) is not one
+    changed = sparse(from_logits=True)
+    changed.call = own
+    for strange in (own, Own(), changed, "my_loss"):
+        assert equal_for(strange) is None
