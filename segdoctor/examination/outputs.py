@@ -17,6 +17,7 @@ from segdoctor.examination.feeding import is_folder
 from segdoctor.examination.mapped import mapped
 from segdoctor.examination.request import Request
 from segdoctor.examination.settling import compiled_loss, optimizer_of
+from segdoctor.examination.training import training_of
 from segdoctor.examination.verdict import headline_of
 from segdoctor.report.report import Report
 from segdoctor.sources.batches import opened
@@ -61,6 +62,7 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...], Reque
     metrics = request.metrics if request.metrics is not None else _compiled_metrics(model)
     optimizer = request.optimizer if request.optimizer is not None else optimizer_of(model)
     data = _copies(request.data, len(outputs))
+    whole = training_of(request, model)
     views, aside = [], []
     # A number of classes that is declared is that of the outputs that have as many channels.
     fitting = [name for name, tensor in outputs.items() if tensor.shape[-1] == request.num_classes]
@@ -74,6 +76,7 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...], Reque
             model=alone(name, tensor),
             loss=own,
             optimizer=optimizer,
+            training=whole,
             num_classes=None if fitting and name not in fitting else request.num_classes,
             metrics=part_of(metrics, place, name) or [],
             data=_picked(data[place], place, name),

@@ -35,6 +35,7 @@ class Request:
 
     ``output``: which one of a file's model that has several; ``script``: what only a running
     script tells, as fields of the trace; ``said_by``: who gave loss and optimizer;
+    ``training``: of a model of several outputs, what is known of all of them;
     ``why_no_loss``: why the loss of the run is not known though the model may be compiled with one.
     """
 
@@ -79,6 +80,7 @@ class Request:
     seed: int = 0
     output: int = 0
     script: Mapping[str, Any] = field(default_factory=dict)
+    training: Any = None
     said_by: str = "user"
     why_no_loss: str = ""
     say: Say = silent

@@ -26,6 +26,8 @@ def history_of(request: Request) -> HistoryFacts | Missing:
 
 def training_of(request: Request, model: Any = None) -> Training:
     """Callbacks and validation data; the model's compiled metrics tell the keys to come."""
+    if isinstance(request.training, Training):
+        return request.training
     metrics = _metrics(request, model)
     callbacks, validation = request.callbacks, request.validation_data
     return Training(

@@ -49,6 +49,7 @@ from segdoctor.recorder.updates import RealStep
 _OPENS = 0.1
 # A gap beyond this is worth one more pass that tells noise from a real difference.
 _WORTH_ASKING = 0.05
+_AFFINE = ("bias", "beta", "gamma")
 # Of the loss, and of the weights: a step beyond one of them is worth a pass that shows its effect.
 _MUCH_PROMISED = 4.0
 _LARGE_STEP = 0.5
@@ -273,7 +274,8 @@ class NetworkRecorder:
             return updates if isinstance(updates, Missing) else self._no_loss()
         before, promised = train.loss, self._step.promised
         much = abs(promised) > _MUCH_PROMISED * abs(before)
-        large = any(fact.ratio > _LARGE_STEP for fact in updates)
+        kernels = sorted(f.ratio for f in updates if not f.variable.endswith(_AFFINE))
+        large = bool(kernels) and kernels[len(kernels) // 2] > _LARGE_STEP
         after = None
         if math.isfinite(before) and (much or large):
             after = self._step.loss_after(

@@ -99,6 +99,7 @@ class Passes:
         def body(*parts: Any) -> Any:
             return self._there_and_back(*parts), self._beside(layers, quiet, *parts)
 
+        self._traced.pop("there and back", None)  # of a first call: its graph is not used again
         key = f"together {quiet} {_names(layers)}"
         went, beside = self._run(key, body, batch, traced=True)
         return self._went(went), self._stood(beside)

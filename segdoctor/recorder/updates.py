@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -92,11 +92,19 @@ class RealStep:
     def loss_after(self, gradients: dict[int, Any], loss: Callable[[], float | None]) -> Any:
         """``loss()`` as it is after the step that was measured last; all is given back."""
         scale = self._scale(gradients)
-        with warnings.catch_warnings(), ExitStack() as stack:
+        moved: list[tuple[Any, Any]] = []
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for part in self._parts:
-                stack.enter_context(part.stepped(part.given(gradients, scale)))
+                moved += part.moved(part.given(gradients, scale))
+        held = [(raw, raw.read_value()) for raw, _ in moved]
+        try:
+            for raw, after in moved:
+                raw.assign(after)
             return loss()
+        finally:
+            for raw, before in held:
+                raw.assign(before)
 
     def _begin(self, reached: list[Any]) -> None:
         self._variables = []
@@ -190,6 +198,11 @@ class _Part:
                 [_product(g, move) for g, (move, _) in zip(gradients, pairs, strict=True)]
             )
         return weights, moves, promised
+
+    def moved(self, gradients: list[Any]) -> list[tuple[Any, Any]]:
+        """Each variable with what it is after the steps; all is as before again."""
+        with self.stepped(gradients):
+            return [(raw, raw.read_value()) for raw in self._raw]
 
     @contextmanager
     def stepped(self, gradients: list[Any]) -> Iterator[list[Any]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import segdoctor
+from segdoctor.core.engine import examine
+from segdoctor.core.trace import Trace
 from segdoctor.examination.outputs import part_of, views_of
 from segdoctor.examination.request import Request
+from segdoctor.examination.training import training_of
+from segdoctor.probes.callbacks import MonitorAbsent
 
 SIDE, CLASSES = 16, 3
 
@@ -79,6 +84,25 @@ def test_a_declared_number_of_classes_is_of_the_outputs_that_have_as_many(two_he
     assert told == {"edge": None, "main": CLASSES}
     views, _, _ = views_of(Request(model=model, num_classes=7))
     assert {view.request.num_classes for view in views} == {7}
+
+
+def test_a_callback_may_watch_each_output(two_heads: Any) -> None:
+    import keras
+
+    watch = [
+        keras.callbacks.EarlyStopping("val_main_miou", mode="max"),
+        keras.callbacks.EarlyStopping("val_deep_loss", mode="min"),
+    ]
+    metrics = {name: [keras.metrics.MeanIoU(CLASSES, name="miou")] for name in ("main", "deep")}
+    request = Request(
+        model=two_heads, metrics=metrics, callbacks=watch, validation_data=arrays(), loss="mse"
+    )
+    (first, _), _, _ = views_of(request)
+    facts = training_of(first.request, first.request.model)
+    known = Trace({"training": facts})
+    assert examine(MonitorAbsent(), known).status == "clear"
+    typo = replace(facts, callbacks=(replace(facts.callbacks[0], monitor="val_main_iou"),))  # type: ignore[index]
+    assert examine(MonitorAbsent(), Trace({"training": typo})).status == "fired"
 
 
 def test_an_output_without_a_loss_is_left_out(two_heads: Any) -> None:
