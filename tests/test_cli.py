@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from segdoctor.cli import main
+from segdoctor.core.errors import UserError
 
 LIGHT = "import sys; from segdoctor.cli import main; code = main({argv}); "
 
@@ -132,3 +133,17 @@ def test_a_report_is_written_where_asked(
     assert main(["scan", str(folder), "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == {"report.html", "report.json", "report.png"}
     assert os.fspath(out / "report.html") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_the_files_of_batches_are_handed_on(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    def taken(*_: object, **options: object) -> None:
+        seen.update(options)
+        raise UserError("enough")
+
+    monkeypatch.setattr(f"segdoctor.api.{command}", taken)
+    given = ["--files", "memory://voc", "--split", "train", "--masks", "Aug"]
+    assert main([command, *given, "--out", "x", "train.py"]) == 2
+    assert (seen["files"], seen["split"], seen["masks"]) == ("memory://voc", "train", "Aug")

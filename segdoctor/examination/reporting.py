@@ -190,9 +190,12 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pictures(done: Examination) -> tuple[Picture, ...]:
-    """Examples with their labels and what each run predicts at the end of its trial."""
+    """The folder's worst pairs where they are a finding; examples with their labels and what each
+    run predicts at the end of its trial."""
+    misaligned = any(finding.code == "DATA004" for finding in done.findings)
+    pairs = done.scan.sheet if done.scan is not None and misaligned else ()
     if done.exam is None or done.proof is None:
-        return ()
+        return pairs
     names, images = done.proof.examples
     ids = done.exam.ids
     pictures = []
@@ -210,7 +213,7 @@ def _pictures(done: Examination) -> tuple[Picture, ...]:
                 },
             )
         )
-    return tuple(pictures)
+    return (*pairs, *pictures)
 
 
 def _as_image(x: Any) -> Any:
