@@ -6,6 +6,7 @@ Images are found again by their small pictures, so that noise, colours and turns
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,8 @@ from segdoctor.measures.as_fed import FedExample
 _SAME = 0.995  # correlation of two small pictures that are one example, as it is
 _TURNED = 0.98  # … and turned
 _CLEARER = 0.05  # by which the turn must fit better than the image as it is
+_NEARER = 0.05  # of the distance that the others have (median): in a set of pictures that are all
+# alike, only what is far more alike is one example
 _EXACT = 0.9995  # correlation of one picture in two scales
 _OTHER = 0.5  # agreement below which two labels are not one
 _SHIFTS = (-2, -1, 0, 1, 2)  # cells by which labels of one picture may be displaced
@@ -52,29 +55,44 @@ def drawn_again(draws: Sequence[Draw]) -> DrawnAgain:
     scores = np.stack([flat @ np.stack([turn(k, how) for k in keys]).reshape(flat.shape).T
                        for how in TURNS])  # fmt: skip
     other, apart = set(), set()
-    scales: list[tuple[float, float]] = []
+    scales: dict[tuple[int, int], list[float]] = defaultdict(list)
+    exact = True
     ids = [None if e.ids is None else e.ids[::_COARSER, ::_COARSER] for _, e in draws]
-    for number, (i, j) in enumerate(_pairs(scores, [batch for batch, _ in draws])):
+    batches = [batch for batch, _ in draws]
+    for number, (i, j) in enumerate(_pairs(scores, batches)):
         how = int(scores[:, i, j].argmax())
         if how and scores[how, i, j] - scores[0, i, j] < _CLEARER:
             how = 0
         if not how:
-            scales.append((float(scores[0, i, j]), _scale(draws[i][1], draws[j][1])))
+            exact &= bool(scores[0, i, j] >= _EXACT)
+            scales[batches[i], batches[j]].append(_scale(draws[i][1], draws[j][1]))
         told = _labels(ids[i], ids[j], how) if number < _LABELS else ""
         if told == "other" and not how:
             other.add(i)
         elif told == "apart":
             apart.add(i)
-    rescaled = 0.0
-    if len(scales) >= _FEWEST and min(score for score, _ in scales) >= _EXACT:
-        change = max(abs(scale - 1) for _, scale in scales)
-        rescaled = change if change > _RESCALED else 0.0
-    return DrawnAgain(len(other), len(apart), rescaled)
+    return DrawnAgain(len(other), len(apart), _rescaled(list(scales.values())) if exact else 0.0)
+
+
+def _rescaled(groups: list[list[float]]) -> float:
+    """The largest change of scale, where it is one and the same for all pictures that went from
+    one batch to another; a change for each picture by itself is augmentation."""
+    several = [group for group in groups if len(group) > 1]
+    if sum(map(len, groups)) < _FEWEST or not several:
+        return 0.0
+    if any(max(group) > (1 + _RESCALED / 2) * min(group) for group in several):
+        return 0.0
+    change = max(abs(scale - 1) for group in several for scale in group)
+    return change if change > _RESCALED else 0.0
 
 
 def _pairs(scores: NDArray[np.float32], batches: list[int]) -> Iterator[tuple[int, int]]:
     """Draws of different batches that show one picture, as it is or turned."""
-    alike = (scores[0] >= _SAME) | (scores[1:].max(axis=0) >= _TURNED)
+    best = scores[1:].max(axis=0)
+    far = 1 - np.median(scores[0], axis=1, keepdims=True)
+    alike = (scores[0] >= np.maximum(_SAME, 1 - _NEARER * far)) | (
+        best >= np.maximum(_TURNED, 1 - _NEARER * far)
+    )
     for i, j in np.argwhere(np.triu(alike, 1)).tolist():
         if batches[i] != batches[j]:
             yield i, j

@@ -41,7 +41,7 @@ def compared(second: Callable[[int, Array, Array], tuple[Array, Array]]) -> Draw
 
 
 def noisy(x: Array) -> Array:
-    return np.asarray(x * 1.1 + RNG.normal(0, 0.02, x.shape))
+    return np.asarray(x * RNG.uniform(0.9, 1.15) + RNG.normal(0, 0.02, x.shape))
 
 
 SOUND: dict[str, Callable[[int, Array, Array], tuple[Array, Array]]] = {
@@ -57,7 +57,24 @@ SOUND: dict[str, Callable[[int, Array, Array], tuple[Array, Array]]] = {
 @pytest.mark.parametrize("name", SOUND)
 def test_sound_draws(name: str) -> None:
     found = compared(SOUND[name])
-    assert (found.other_label, found.turned_apart) == (0, 0)
+    assert (found.other_label, found.turned_apart, found.rescaled) == (0, 0, 0.0)
+
+
+def test_pictures_that_are_all_alike_are_no_example_drawn_again() -> None:
+    """Eyes: one bright disc, and vessels that are drawn differently in each."""
+    yy, xx = np.mgrid[:SIDE, :SIDE]
+    disc = ((yy - 32) ** 2 + (xx - 32) ** 2 < 900) * np.linspace(0.4, 0.9, SIDE)
+
+    def eye(seed: int) -> tuple[Array, Array]:
+        rng = np.random.default_rng(seed)
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        for row in rng.integers(8, 56, 3):
+            mask[row : row + 2, 10:54] = 1
+        picture = disc - 0.03 * mask + rng.normal(0, 0.01, disc.shape)
+        return np.repeat(picture[..., None], 3, -1), mask
+
+    draws = [(i // 4, fed_example(*eye(i))) for i in range(16)]
+    assert drawn_again(draws) == DrawnAgain()
 
 
 def test_labels_of_others() -> None:
