@@ -8,8 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class BatchScale:
     """One batch of images: least and largest value, mean and deviation over all, deviation of the
-    means of its images, and the smallest step between two of its values (0 where there are too
-    many values to have one)."""
+    means of its images, and the step between its values (0 where they are not all whole steps
+    apart)."""
 
     low: float
     high: float

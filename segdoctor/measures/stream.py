@@ -17,6 +17,7 @@ from segdoctor.measures.stream_order import sorted_by
 
 _MOST_VALUES = 4096  # of one batch; of more, the images were resized or augmented
 _SAMPLED = 200_000
+_OFF = 0.1  # of a step, by which values of one scale lie off its steps
 _LOOKED_AT = 16  # examples of each batch whose draws are compared
 Array = NDArray[Any]
 Example = tuple[str, str]  # digest of the image, digest of its label
@@ -117,6 +118,10 @@ def _scale(x: Array) -> BatchScale:
     flat = values.reshape(-1)
     found = np.unique(flat[:: max(1, flat.size // _SAMPLED)])
     step = float(np.diff(found).min()) if 1 < found.size <= _MOST_VALUES else 0.0
+    if step > 0:
+        counted = (found - found[0]) / step
+        if np.abs(counted - np.rint(counted)).max() > _OFF:  # each image has steps of its own
+            step = 0.0
     return BatchScale(
         low=float(flat.min()),
         high=float(flat.max()),

@@ -33,17 +33,19 @@ class Stream:
 
     element_spec = None
 
-    def __init__(self, make: Callable[[Array], Any], *, shuffle: bool = True) -> None:
-        self._make, self._shuffle = make, shuffle
+    def __init__(
+        self, make: Callable[[Array], Any], *, shuffle: bool = True, size: int = SIZE
+    ) -> None:
+        self._make, self._shuffle, self._size = make, shuffle, size
         self._rng = np.random.default_rng(1)
 
     def __len__(self) -> int:
-        return COUNT // SIZE
+        return COUNT // self._size
 
     def __iter__(self) -> Iterator[Any]:
         order = self._rng.permutation(COUNT) if self._shuffle else np.arange(COUNT)
-        for start in range(0, COUNT, SIZE):
-            yield self._make(order[start : start + SIZE])
+        for start in range(0, COUNT, self._size):
+            yield self._make(order[start : start + self._size])
 
 
 def scaled(chosen: Array) -> Array:
@@ -118,6 +120,12 @@ def blurred(chosen: Array) -> tuple[Array, Array]:
     return (x - x.min()) / (x.max() - x.min()), MASKS[chosen]
 
 
+def brighter(chosen: Array) -> tuple[Array, Array]:
+    """Each image by an amount of its own, and clipped."""
+    change = RNG.uniform(-0.3, 0.3, (len(chosen), 1, 1, 1))
+    return np.clip(scaled(chosen) + change, -1, 0.6).astype(np.float32), MASKS[chosen]
+
+
 def noisy(chosen: Array) -> tuple[Array, Array]:
     x = scaled(chosen)
     return x + RNG.normal(0, 0.05, x.shape).astype(np.float32), MASKS[chosen]
@@ -128,20 +136,28 @@ def noisy(chosen: Array) -> tuple[Array, Array]:
     [
         (sound, []),
         (noisy, []),
+        (brighter, []),
         (each_standardised, []),
         (Augmented(flip_mask=True), []),
         (lambda chosen: (PIXELS[chosen] / 255.0, MASKS[chosen]), []),
         (by_largest, ["DATA014"]),
         (standardised, ["DATA014"]),
         (ByMaximum(), ["DATA014"]),
-        (blurred, ["DATA014"]),
         (LabelsShuffled(), ["DATA016"]),
     ],
-    ids=["sound", "noise", "each image standardised", "both flipped", "x/255", "x/max", "batch "
-         "standardised", "branch on max", "batch to 0 … 1", "labels shuffled"],
+    ids=["sound", "noise", "brighter and clipped", "each image standardised", "both flipped",
+         "x/255", "x/max", "batch standardised", "branch on max", "labels shuffled"],
 )  # fmt: skip
 def test_streams(make: Callable[[Array], Any], expected: list[str]) -> None:
     assert codes(Stream(make)) == expected
+
+
+def test_resized_images_scaled_by_their_batch() -> None:
+    assert codes(Stream(blurred, size=4)) == ["DATA014"]
+    sound_twin = Stream(
+        lambda chosen: (blurred(np.arange(COUNT))[0][chosen], MASKS[chosen]), size=4
+    )
+    assert codes(sound_twin) == []
 
 
 def test_an_image_flipped_alone() -> None:
