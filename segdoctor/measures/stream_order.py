@@ -13,7 +13,7 @@ from segdoctor.measures.as_fed import FedExample
 
 _FEWEST = 24
 _DRAWS = 2000
-_EQUAL = 0.8  # share of neighbours of one class, at least
+_EQUAL = 0.65  # share of neighbours of one class, at least
 _ALIKE = 0.3  # by which neighbours' pictures are more alike than others', at least
 _VOID = 255
 
