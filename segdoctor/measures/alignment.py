@@ -95,27 +95,35 @@ def standardised(table: Table) -> tuple[Table, Table, Table]:
     row's and a column's, each shrunk towards the pooled one. The diagonal is left out of both.
     """
     count = len(table)
-    others = np.where(np.eye(count, dtype=bool), np.nan, table)
     level = np.zeros((count, 1)), np.zeros((1, count))
-    rest = others
+    rest = table
     for _ in range(_POLISH):
-        by_row = np.nanmedian(rest, axis=1, keepdims=True)
+        by_row = _median_of_others(rest, 1)
         level[0][:] += by_row
         rest = rest - by_row
-        by_column = np.nanmedian(rest, axis=0, keepdims=True)
+        by_column = _median_of_others(rest, 0)
         level[1][:] += by_column
         rest = rest - by_column
     scale = np.ones((count, 1)), np.ones((1, count))
     for _ in range(_POLISH):
         for axis in (1, 0):
-            own = _MAD * np.nanmedian(np.abs(rest), axis=axis, keepdims=True)
-            pooled = _MAD * float(np.nanmedian(np.abs(rest))) or 1.0
             size = count - 1
+            own = _MAD * _median_of_others(np.abs(rest), axis)
+            pooled = _MAD * float(np.median(np.abs(rest[~np.eye(count, dtype=bool)]))) or 1.0
             shrunk = np.sqrt((_PRIOR * pooled**2 + size * own**2) / (_PRIOR + size))
             scale[1 - axis][:] *= shrunk
             rest = rest / shrunk
     whole_level, whole_scale = level[0] + level[1], scale[0] * scale[1]
     return (table - whole_level) / whole_scale, whole_level, whole_scale
+
+
+def _median_of_others(values: Table, axis: int) -> Table:
+    """Median along an axis of an (N, N) table, its diagonal left out; N and 1 long."""
+    by_row = values if axis == 1 else values.T
+    count = len(values)
+    others = by_row[~np.eye(count, dtype=bool)].reshape(count, count - 1)
+    medians: Table = np.expand_dims(np.median(others, axis=1), axis)
+    return medians
 
 
 def chance(z: float, count: int, tries: float = 1.0) -> float:
