@@ -1,11 +1,12 @@
 """What recording costs beside training: steady state, first call and memory, side by side.
 
-    python benchmarks/recording.py [--repeat 5] [--only NAME] [--memory]
+    python benchmarks/recording.py [--repeat 5] [--only NAME] [--quick] [--memory]
 
 For each net: a plain traced training step (`model.fit`'s kind: one `tf.function` of forward,
 gradient and update), its first call and its steady state; and a recorder on the same batch: its
-first call in the process for that net (eager), its second (which traces) and those after it. The
-learning-rate sweep and the zeroing of branches are timed apart. With `--memory` the peak of the
+first call in the process for that net (eager; of a large batch traced in part), its second (which
+traces) and those after it. The learning-rate sweep and the zeroing of branches are timed apart
+(``--quick`` leaves them out). With `--memory` the peak of the
 process's memory instead: of training steps, and of recording, each in a process of its own.
 """
 
@@ -69,7 +70,9 @@ def run_of(backbone: str, side: int, batch: int, options: Any) -> tuple[Any, ...
     return model, loss, optimizer, x, rng.integers(0, 21, (batch, side, side)).astype("int32")
 
 
-def measured(name: str, backbone: str, side: int, batch: int, options: Any, repeat: int) -> str:
+def measured(
+    name: str, backbone: str, side: int, batch: int, options: Any, repeat: int, quick: bool
+) -> str:
     from segdoctor.recorder.branches import zeroed_branches
     from segdoctor.recorder.network import NetworkRecorder
     from segdoctor.recorder.sweep import sweep
@@ -81,13 +84,16 @@ def measured(name: str, backbone: str, side: int, batch: int, options: Any, repe
     first = seconds(step)
     steps = statistics.median(seconds(step) for _ in range(2 * repeat + 1))
     records = statistics.median(seconds(lambda: recorder(x, y)) for _ in range(repeat))
-    apart = seconds(lambda: sweep(model, loss, x, y, optimizer=optimizer))
-    zeroing = seconds(lambda: zeroed_branches(model, x))
+    apart = ""
+    if not quick:
+        swept = seconds(lambda: sweep(model, loss, x, y, optimizer=optimizer))
+        zeroing = seconds(lambda: zeroed_branches(model, x))
+        apart = f"   apart: sweep {swept:5.1f} s, zeroing {zeroing:4.1f} s"
     return (
         f"{name:18} {side:4}/{batch}  first call: step {first:5.1f} s, recording {eager:5.1f} s = "
         f"{eager / first:4.2f}× (traced at once {tracing:5.1f} s = {tracing / first:4.2f}×)   "
-        f"steady: step {steps:6.3f} s, recording {records:6.3f} s = {records / steps:4.2f} steps   "
-        f"apart: sweep {apart:5.1f} s, zeroing {zeroing:4.1f} s"
+        f"steady: step {steps:6.3f} s, recording {records:6.3f} s = {records / steps:4.2f} steps"
+        f"{apart}"
     )
 
 
@@ -126,12 +132,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", default="")
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
     for name, backbone, side, batch, options in NETS:
         if arguments.only in name:
             net = (name, backbone, side, batch, options)
-            line = memory(*net) if arguments.memory else measured(*net, arguments.repeat)
+            if arguments.memory:
+                line = memory(*net)
+            else:
+                line = measured(*net, arguments.repeat, arguments.quick)
             print(line, flush=True)
 
 

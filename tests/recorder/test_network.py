@@ -9,7 +9,7 @@ import pytest
 
 from segdoctor.core.trace import Missing
 from segdoctor.measures.graph_depth import layer_depths
-from segdoctor.recorder import updates
+from segdoctor.recorder import network, tape_size, updates
 from segdoctor.recorder.layers import values_of
 from segdoctor.recorder.live_graph import live_facts
 from segdoctor.recorder.network import NetworkRecorder, record_network
@@ -222,6 +222,38 @@ def test_the_traced_passes_give_what_the_eager_ones_give(library: str) -> None:
     model.get_layer("head").trainable = False
     facts: Any = recorder(x, y)["gradients"]
     assert [fact.trainable for fact in facts if fact.layer == "head"] == [False, False]
+
+
+def test_a_large_batch_is_traced_at_once(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (x, y) = build(keras, "functional"), nets.batch()
+    eager = record_network(model, nets.crossentropy(keras), x, y)
+    monkeypatch.setattr(tape_size, "_MUCH", 0)
+    traced = record_network(model, nets.crossentropy(keras), x, y)
+    np.testing.assert_allclose(traced["y_train"], eager["y_train"], rtol=1e-4, atol=1e-5)
+    for one, two in zip(eager["gradients"], traced["gradients"], strict=True):  # type: ignore[call-overload]
+        assert two.norm == (
+            None if one.norm is None else pytest.approx(one.norm, rel=1e-3, abs=1e-6)
+        )
+
+
+def test_what_no_trace_can_hold_is_recorded_eagerly(
+    keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Net(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = keras.layers.Conv2D(nets.CLASSES, 1)
+
+        def call(self, x: Any) -> Any:
+            return self.head(x) if float(keras.ops.sum(x * x)) > 0.0 else x
+
+    monkeypatch.setattr(network, "holds_much", lambda graph, x: True)
+    net, (x, y) = Net(), nets.batch()
+    net(x)
+    recorder = NetworkRecorder(net, nets.crossentropy(keras))
+    for _ in range(2):
+        facts: Any = recorder(x, y)["gradients"]
+        assert [fact.norm > 0.0 for fact in facts] == [True, True]
 
 
 def test_the_gradient_at_a_merge_equals_a_tape_of_its_own(keras: Any) -> None:
