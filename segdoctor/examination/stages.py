@@ -107,9 +107,10 @@ class Examination:
             self._probe(self._without_a_model())
             return
         opening.need_tensorflow()
+        from segdoctor.recorder.native_log import without_refusals
         from segdoctor.recorder.snapshot import preserved
 
-        with opening.on_device(request.device), preserved(self.opened.model):
+        with opening.on_device(request.device), preserved(self.opened.model), without_refusals():
             self._run_and_try()
 
     def _run_and_try(self) -> None:
