@@ -17,6 +17,7 @@ from segdoctor.core.probe import NotExaminedError
 from segdoctor.measures.config_edits import Config, input_names
 from segdoctor.recorder.surgery import rebuilt
 
+_MOST = 256 << 20  # bytes of a feature map
 _SIZED = ("Resizing", "BilinearUpsampling", "BilinearResize")
 
 
@@ -69,6 +70,8 @@ def _check_back(model: Any, made: Any, old: tuple[int, int], new: tuple[int, ...
     _resize(config, made, (new[0], new[1]), old)
     if _plain(config) == _plain(model.get_config()):
         return
+    if _largest_map(model) > _MOST:
+        return  # two passes at the old size would need the memory that the smaller one saves
     back = rebuilt(made, lambda config: _resize(config, made, (new[0], new[1]), old))
     x = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype(np.float32)
     one, other = (np.asarray(net(x, training=False), np.float32) for net in (model, back))
@@ -76,6 +79,12 @@ def _check_back(model: Any, made: Any, old: tuple[int, int], new: tuple[int, ...
         raise NotExaminedError(
             "the model cannot be made smaller: back at its old size it gives another output"
         )
+
+
+def _largest_map(model: Any) -> int:
+    """Bytes of the largest feature map of one example."""
+    shapes = [getattr(getattr(layer, "output", None), "shape", None) for layer in model.layers]
+    return max((4 * math.prod(n or 1 for n in shape[1:]) for shape in shapes if shape), default=0)
 
 
 def _plain(config: Any) -> Any:

@@ -65,3 +65,12 @@ def test_a_dense_layer_over_the_whole_map_is_refused() -> None:
     model = keras.Model(inputs, keras.layers.Reshape((16, 16, 5))(x))
     with pytest.raises(NotExaminedError):
         smaller(model, 32)
+
+
+def test_a_map_too_large_to_pass_twice_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison would need the memory that the smaller model is made to save."""
+    monkeypatch.setattr("segdoctor.recorder.smaller._plain", lambda config: object())
+    model = resized()
+    monkeypatch.setattr("segdoctor.recorder.smaller._MOST", 64 * 64 * 4)
+    monkeypatch.setattr(type(model), "__call__", None)
+    assert smaller(model, 64).output_shape == (None, 64, 64, 5)
