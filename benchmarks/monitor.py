@@ -9,8 +9,8 @@ of all the time, so it is given half of the usual share for half of the epochs. 
 medians over the pairs of the ratio of their times, the look at the end of an epoch included, with a
 bootstrap interval of 95 %: of the clock, and of the processor time of all threads, which other
 programs disturb less. Beside them the time that the monitor's own hooks took, measured from
-inside. The report at the end is no part of it. With a file, the pairs of earlier runs are kept there
-and count as well: several short quiet runs.
+inside. The report at the end is no part of it. With a file, the pairs of earlier runs are kept
+there and count as well: several short quiet runs.
 """
 
 from __future__ import annotations
