@@ -68,8 +68,6 @@ def net(
     gamma, beta, mean, variance = bn.get_weights()
     if stale:
         bn.set_weights([gamma, beta + 0.1, mean + stale, variance])
-    else:  # of the folder's own images
-        bn.set_weights([gamma, beta, mean + 0.02, variance * 0.35])
     options = {"from_logits": last is None and behind is None, "ignore_class": VOID, **loss}
     model.compile(
         keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(**options)
@@ -140,6 +138,17 @@ def saturated() -> Any:
     return model
 
 
+def know(model: Any, data: Path) -> None:
+    """Moving statistics of the folder's own images, as a trained backbone has those of its own."""
+    paths = sorted((data / "JPEGImages").iterdir())
+    images = np.stack([np.asarray(Image.open(path), np.float32) for path in paths]) / 127.5 - 1
+    layers = {layer.name: layer for layer in model._flatten_layers()}
+    features = np.asarray(layers["stem"](images))
+    gamma, beta, _, _ = layers["bn"].get_weights()
+    axes = (0, 1, 2)
+    layers["bn"].set_weights([gamma, beta, features.mean(axes), features.var(axes)])
+
+
 def examined(case: Case, form: str, room: Path) -> tuple[bool, str]:
     data = write_voc_folder(room / "voc", 12, 4, size=(SIDE, SIDE), classes=CLASSES, seed=0)
     if case.masks is not None:
@@ -148,7 +157,10 @@ def examined(case: Case, form: str, room: Path) -> tuple[bool, str]:
             Image.fromarray(case.masks(ids).astype(np.uint8)).save(path)
     assert case.net is not None
     file = room / f"net.{form}"
-    case.net().save(file)
+    model = case.net()
+    if case.code not in ("BN004", "BN005"):
+        know(model, data)
+    model.save(file)
     before = {p: p.read_bytes() for p in room.rglob("*") if p.is_file()}
     mended = fix(
         file, str(data), to=str(room / "fixed"), trial=TRIED, preprocess="tf", num_classes=CLASSES
