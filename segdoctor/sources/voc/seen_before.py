@@ -27,6 +27,8 @@ from segdoctor.sources.voc.summary import Summary
 
 NAME = "scan-cache.sqlite"
 _FORM = 2  # of what is kept; another one is another key
+# SQLite words its errors with bytes of the file: they may be no text.
+_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError)
 _EVERY = 2.0  # seconds between two commits
 _KINDS: dict[str, type] = {
     "masks": MaskFacts,
@@ -60,7 +62,7 @@ class SeenBefore:
             raise UserError(f"{clean(self.path)}: expected a file of an earlier scan, or none")
         try:
             self._base = self._opened()
-        except sqlite3.DatabaseError:
+        except _DAMAGED:
             self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -70,7 +72,7 @@ class SeenBefore:
                 self._base.close()
             os.unlink(self.path)
             self._base = self._opened()
-        except (sqlite3.DatabaseError, OSError):
+        except (*_DAMAGED, OSError):
             self._base = None
 
     def _opened(self) -> sqlite3.Connection:
@@ -89,7 +91,7 @@ class SeenBefore:
         try:
             row = self._base.execute("SELECT facts FROM seen WHERE key = ?", (key,)).fetchone()
             text = None if row is None else _unsealed(row[0])
-        except (sqlite3.Error, OverflowError):  # the file is damaged
+        except _DAMAGED:
             return None
         found = None if text is None else _read(text, job.index)
         self.hits += found is not None
@@ -110,14 +112,15 @@ class SeenBefore:
             if time.monotonic() - self._committed > _EVERY:
                 self._base.commit()
                 self._committed = time.monotonic()
-        except sqlite3.DatabaseError:
+        except _DAMAGED:
             self._begin_anew()
 
     def close(self) -> None:
         if self._base is not None:
-            with suppress(sqlite3.DatabaseError):
+            with suppress(*_DAMAGED):
                 self._base.commit()
-            self._base.close()
+            with suppress(*_DAMAGED):
+                self._base.close()
 
 
 def _key(job: Job, limit: int) -> bytes | None:
