@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
@@ -28,6 +28,9 @@ def asked_itself(request: Request) -> tuple[Request, tuple[str, ...]]:
         return request, ()
     if request.data is None or is_folder(request.data):
         return _not_asked(request, own[0], "it is asked with batches of the run's own (data=)")
+    several, request = _several_labels(request)
+    if several:
+        return _not_asked(request, own[0], "the labels are of several outputs")
     batch, request = peeked(request)
     if "train_step" in own:
         return _by_a_step(request, batch)
@@ -50,6 +53,20 @@ def peeked(request: Request) -> tuple[Batch, Request]:
     first = list(islice(source, 1))
     batch = take_batches(iter(first), 1).batches[0]
     return batch, replace(request, data=chain(first, source))
+
+
+def _several_labels(request: Request) -> tuple[bool, Request]:
+    """Whether a batch holds labels of more than one output; a generator gives it again."""
+    data = request.data
+    if isinstance(data, list | tuple):
+        first: Any = data
+    else:
+        _, source, _ = opened(data)
+        first = next(source, None)
+        if hasattr(data, "__next__") and first is not None:
+            request = replace(request, data=chain([first], source))
+    labels = first[1] if isinstance(first, list | tuple) and len(first) > 1 else None
+    return isinstance(labels, Mapping | list | tuple) and len(labels) > 1, request
 
 
 def _not_asked(request: Request, method: str, why: str) -> tuple[Request, tuple[str, ...]]:

@@ -46,7 +46,12 @@ def scale_questions(sheet: Sheet, form: str) -> Generator[Question, Answer, dict
         values[name] = math.nan if answer.error or answer.value is None else answer.value
     if form == "BHWC" or sheet.channels == 1:
         yes = np.ones_like(sheet.labels(form))
-        for name, labels, factor in (("yes", yes, 1.0), ("no", 0 * yes, -1.0), ("YES", yes, 2.0)):
+        for name, labels, factor in (
+            ("yes", yes, 1.0),
+            ("no", 0 * yes, -1.0),
+            ("YES", yes, 2.0),
+            ("false", 0 * yes, 1.0),
+        ):
             answer = yield Question(labels, sheet.scores(factor), f"{name} to all, {form}")
             values[f"{name} to all"] = math.nan if answer.value is None else answer.value
     return values
@@ -108,11 +113,14 @@ def _softmax_inside(values: Values) -> bool:
 
 def _symmetric(values: Values) -> bool:
     """A yes at z costs what a no costs at -z: a sigmoid, however far its labels are smoothed."""
-    yes, no, doubled = (values.get(f"{name} to all", math.nan) for name in ("yes", "no", "YES"))
-    if not (math.isfinite(yes) and math.isfinite(no) and math.isfinite(doubled)):
+    asked = [values.get(f"{name} to all", math.nan) for name in ("yes", "no", "YES", "false")]
+    if not all(map(math.isfinite, asked)):
         return False
+    yes, no, doubled, false = asked
     moves = abs(yes - doubled)
     scale = max(abs(yes), moves)
+    if abs(yes - false) <= _SAME * scale:
+        return False  # it takes neither for a label: the arg max of both is class 0
     # What never has enough is no sigmoid: a linear loss.
     enough = values["push 40"] >= values["push 20"]
     return enough and abs(yes - no) <= _SAME * scale < 0.1 * moves

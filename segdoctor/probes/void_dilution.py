@@ -44,6 +44,8 @@ class VoidDilutesLoss(Probe):
         need_answers(loss_contract, "deterministic")
         if not void_trail.pixels:
             raise NotExaminedError("the batch holds no void pixel")
+        if loss_contract.reduction == "sum":
+            return  # nothing is divided: LOSS008
         way = _way(void_trail)
         diluted = loss_contract.facts.get(f"dilutes_{way}")
         if not diluted:

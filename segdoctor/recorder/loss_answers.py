@@ -66,8 +66,8 @@ def ask_loss(
 ) -> LossContract:
     """Find out by experiment what a loss expects.
 
-    It is asked eagerly, and in a ``tf.function`` where it needs one; where it refuses, with larger
-    arrays, and with arrays of the batch's own shape.
+    It is asked eagerly, and in a ``tf.function`` where it needs one; where it refuses small arrays
+    or sees nothing of them, with larger ones, and with arrays of the batch's own shape.
 
     Parameters
     ----------
@@ -114,9 +114,9 @@ def ask_loss(
         )
         found = interview(ask, questions)
         ask.dismiss()
-        if contract is None or not found.raises:
+        if contract is None or _tells_more(found, contract):
             contract, drawn = found, settings
-        if not found.raises or ask.stuck:
+        if found.forms or ask.stuck:
             break
     assert contract is not None
     seconds = time.perf_counter() - start
@@ -147,6 +147,12 @@ def equal_for(loss: Any, *asked: Any) -> str | None:
     if "call" in vars(loss) or "__call__" in vars(loss):
         return None
     return repr((type(loss), loss.get_config(), asked))
+
+
+def _tells_more(found: LossContract, before: LossContract) -> bool:
+    """Whether a further interview ran where the one before failed, or was understood where that
+    one was not: a loss that crops, or looks at edges, sees nothing of small arrays."""
+    return (bool(before.raises) and not found.raises) or (bool(found.forms) and not before.forms)
 
 
 def _attempts(layout: Layout) -> list[dict[str, Any]]:

@@ -82,3 +82,15 @@ def test_a_generator_gives_its_first_batch_again() -> None:
     batches = iter([(x, y)])
     report = segdoctor.check(net(Computes), batches, trial=False, select=FAMILIES)
     assert report.findings[0].code == "OUT002"
+
+
+def test_several_outputs_are_said_to_be_not_examined() -> None:
+    x, y = arrays()
+    layers = keras.layers
+    image = layers.Input((SIDE, SIDE, 3))
+    model = Steps(image, [layers.Conv2D(CLASSES, 1, name=name)(image) for name in ("a", "b")])
+    model.compile("adam")
+    report = segdoctor.check(model, (x, [y, y]), trial=False, select=FAMILIES)
+    outcome = next(o for o in report.outcomes if o.code == "LOSS002")
+    assert outcome.status == "not examined"
+    assert "the labels are of several outputs" in outcome.reason

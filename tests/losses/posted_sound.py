@@ -126,7 +126,25 @@ def masked_binary(y: Any, p: Any) -> Any:
     return -tf.reduce_sum(valid * terms) / (tf.reduce_sum(valid) + 1e-7)
 
 
+def inner_part(y: Any, p: Any) -> Any:
+    return tf.reduce_mean(cross(y[:, 2:-2, 2:-2], p[:, 2:-2, 2:-2]))
+
+
+def mean_id(y: Any, p: Any) -> Any:
+    """Regression of ids that have an order."""
+    ids = tf.reduce_sum(p * tf.constant([0.0, 1.0, 2.0]), -1)
+    return tf.reduce_mean((tf.cast(tf.argmax(y, -1), tf.float32) - ids) ** 2)
+
+
+def sum_of_valid(y: Any, p: Any) -> Any:
+    keep = tf.reduce_all(y <= 1, -1)
+    return tf.reduce_sum(cross(tf.boolean_mask(y, keep), tf.boolean_mask(p, keep)))
+
+
 CASES = [
+    Sound("the border is cut off", inner_part),
+    Sound("the mean id", mean_id),
+    Sound("a sum over valid pixels", sum_of_valid, ROWS),
     Sound("a signature", with_a_signature),
     Sound("in a graph alone", in_a_graph_alone),
     Sound("a running mean", Remembers()),
