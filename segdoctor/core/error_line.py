@@ -20,4 +20,5 @@ def error_line(error: BaseException, limit: int = 200) -> str:
     line = re.sub(r"^\{\{.*?\}\}\s*", "", telling or (lines[0] if lines else ""))
     if "Received a label value" in line:
         line = line[line.index("Received a label value") :].partition("  Label values")[0]
+    line = re.sub(r"\s*\[Op:\w+\]( name:.*)?$", "", line)
     return clean(f"{type(error).__name__}: {line}".rstrip(": "), limit)

@@ -15,8 +15,8 @@ from segdoctor.probes.void_on_disk import VoidFolded
 from segdoctor.probes.void_rings import extra_ring, folded_ring, ring_as_fed
 
 _MOST_FORMS = 6
-_AS_INT8 = -1
-_LEAST_SHARE = 0.1  # of void
+_BYTE, _AS_INT8 = 255, "-1 (255 as int8)"
+_LEAST_SHARE = 0.3  # of void; thin rings lie over their neighbours where masks are made smaller
 _MARKS = {"here": "◀ leaks here", "so": "◁ and so here", "": ""}
 
 
@@ -103,8 +103,8 @@ def _fed(trace: Trace, trail: VoidTrail) -> Iterator[Station]:
 
 def _in_words(form: str, trail: VoidTrail) -> str:
     """What was done to void that stands so in the labels."""
-    if form == "-1" and trail.label == _AS_INT8 + 256:
-        return f"-1 ({trail.label} as int8)"
+    if form == "-1" and trail.label == _BYTE:
+        return _AS_INT8
     number = form.removeprefix("class ")
     if form == number:
         return form
@@ -133,10 +133,11 @@ def _from_files(trace: Trace, against: AgainstFiles) -> Iterator[Station]:
     name, rows = _labels_name(trace)
     for label, count in list(fed.items())[:_MOST_FORMS]:
         if count < _LEAST_SHARE * total:
-            continue  # mixed in where the mask was made smaller
+            continue
         void = label in (against.void, -1)
         says = str(label) if not void or not rows else "row of zeros or of 255"
         says = says if void else f"class {label}"
+        says = _AS_INT8 if label == -1 and against.void == _BYTE and not rows else says
         if not void and against.classes is not None:
             says += f": {_how(label, against.classes)}"
         leaks = not void and label not in _ignored(trace)
@@ -147,8 +148,11 @@ def _loss_of_most(trace: Trace, against: AgainstFiles) -> Iterator[Station]:
     """What the loss does with the class that most void has become."""
     fed = against.became.get(against.void, {}) if against.void is not None else {}
     most = max(fed, key=lambda label: fed[label], default=-1)
+    run = trace.get("loss_as_run")
     if most not in (against.void, -1):
         yield from _loss_of_class(trace, most)
+    elif isinstance(run, LossAsRun) and run.raises:
+        yield Station("loss", f"fails: {run.raises}", "", "here")
 
 
 def _ring(trace: Trace) -> Iterator[Station]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossContract
 from segdoctor.core.probe import Probe
@@ -18,8 +19,8 @@ class IgnoreLabelUndeclared(Probe):
 
     code = "IGN009"
     how = (
-        "Looks for 255 and -1 in the masks where neither the loss, the sample weights, the user "
-        "nor a Pascal VOC layout declares it, where it is no class, and where it stands alone."
+        "Looks for 255 and -1 in the masks where neither the loss, the sample weights, the user, a "
+        "Pascal VOC layout nor files= declares it, where it is no class, and where it stands alone."
     )
     why = (
         "Whether those pixels are void, a border or a class changes the loss, the metric and what "
@@ -48,14 +49,16 @@ class IgnoreLabelUndeclared(Probe):
         declared: Declared | None = None,
         head: HeadFacts | None = None,
         loss_contract: LossContract | None = None,
+        against_files: AgainstFiles | None = None,
     ) -> Iterator[Finding]:
+        of_files = against_files.void if against_files is not None else None
         for values in label_values(labels, scan, declared, head, loss_contract):
             if values.kind not in ("ids", "binary") or values.void_denied:
                 continue  # denied: the value is out of range (LBL003)
             if values.two_valued and 255 in values.histogram:
                 continue  # a binary mask that was not scaled (LBL007)
             for value in values.undeclared_voids(self.gap, self.most_share):
-                if self._is_scaled(values.histogram, values.classes):
+                if value == of_files or self._is_scaled(values.histogram, values.classes):
                     continue
                 share = values.share_of((value,))
                 message = (

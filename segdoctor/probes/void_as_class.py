@@ -216,8 +216,12 @@ def extra_from_files(against: AgainstFiles | None, head: HeadFacts | None) -> It
 
 def _is_class(against: AgainstFiles, label: int) -> bool:
     """Whether an id as fed is a class of the files: background, one of their class list, or what
-    another id of theirs has become."""
-    others = {k for old, of in against.became.items() if old != against.void for k in of}
+    another id of theirs has mostly become."""
+    others = {
+        max(fed, key=lambda new: fed[new])
+        for old, fed in against.became.items()
+        if old != against.void and fed
+    }
     listed = against.classes is not None and 0 <= label < against.classes
     return label == 0 or listed or label in others
 
@@ -225,7 +229,7 @@ def _is_class(against: AgainstFiles, label: int) -> bool:
 def lost_from_files(against: AgainstFiles | None) -> Iterator[Told]:
     """The files have void and the batches have none."""
     void, fed = of_files(against)
-    kept = fed.get(void, 0) / sum(fed.values())
+    kept = (fed.get(void, 0) + fed.get(-1, 0)) / sum(fed.values())  # -1 is no class either
     if kept > _KEPT:
         return
     now = ", ".join(str(label) for label in list(fed)[:3])

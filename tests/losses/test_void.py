@@ -224,7 +224,10 @@ def test_void_of_the_files_is_followed_into_batches() -> None:
 
 @pytest.mark.parametrize(("label", "channels", "code"), [(20, 21, "IGN004"), (21, 22, "IGN005")])
 def test_what_void_of_the_files_has_become(label: int, channels: int, code: str) -> None:
-    became = {0: {0: 900}, VOID: {label: 95, 0: 5}}
+    became = {
+        0: {0: 900, label: 40},
+        VOID: {label: 75, 0: 25},
+    }  # rings are mixed with what is beside
     against = AgainstFiles(4, {0: ("a", "as it is")}, became=became, void=VOID, classes=CLASSES)
     trace = Trace({"against_files": against, "head": head_of(channels, (4, 8, 8))})
     outcomes = [examine(probe, trace) for probe in PROBES if probe.code in ("IGN004", "IGN005")]
