@@ -28,7 +28,7 @@ def unpacked(request: Request) -> tuple[Request, tuple[str, ...]]:
     shape = getattr(model, "output_shape", None)
     if loss is None or isinstance(loss, str) or not isinstance(shape, tuple):
         return request, ()
-    from segdoctor.recorder.loss_answers import is_of_keras
+    from segdoctor.recorder.loss import is_of_keras
     from segdoctor.recorder.packed_loss import understands, unpacked_loss
 
     if request.data is None or is_folder(request.data) or not _single(shape):

@@ -151,7 +151,8 @@ def _left_out_by(loss: Any, model: Any, batch: Batch) -> tuple[int | None, str]:
     """The value of the labels that is no class and to which a loss of the user's own gives no
     gradient: a usual void value, else one that it leaves out on purpose."""
     from segdoctor.recorder.layers import package_flavour
-    from segdoctor.recorder.loss_answers import ask_loss, is_of_keras
+    from segdoctor.recorder.loss import is_of_keras
+    from segdoctor.recorder.loss_answers import ask_loss
 
     y = np.asarray(batch.y)
     if loss is None or is_of_keras(loss) or y.dtype.kind not in "biuf":

@@ -38,7 +38,8 @@ class LossAsInFit:
         else:
             import keras
         self._stuck = ""  # why it is not asked any more
-        self._in_graph_too: bool | None = None  # whether a graph helps where it fails eagerly
+        # Whether a graph helps where it fails eagerly; None: not tried yet. Keras' own need none.
+        self._in_graph_too = False if is_of_keras(single(loss)) else None
         self._loss = loss
         self._holder = keras.Sequential(name="loss_as_in_fit")
         self._holder.compile(loss=single(loss))
@@ -134,3 +135,12 @@ def single(loss: Any) -> Any:
     while isinstance(loss, (list, tuple, dict)) and len(loss) == 1:
         loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
     return loss
+
+
+def is_of_keras(loss: Any) -> bool:
+    """Whether the loss is one of Keras' own: a name, a function, an object."""
+    if isinstance(loss, str):
+        return True
+    inner = getattr(loss, "fn", loss)
+    module = getattr(inner, "__module__", "") or type(inner).__module__
+    return module.partition(".")[0] in ("keras", "tf_keras")

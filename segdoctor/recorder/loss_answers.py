@@ -17,7 +17,7 @@ from segdoctor.measures.loss_sheet import Question, Sheet
 from segdoctor.measures.stock_names import is_stock_loss
 from segdoctor.recorder.clerk import QUESTION_LIMIT_S, TOTAL_LIMIT_S, Clerk
 from segdoctor.recorder.forward import Outputs
-from segdoctor.recorder.loss import LossAsInFit, single
+from segdoctor.recorder.loss import LossAsInFit, is_of_keras, single
 from segdoctor.recorder.loss_graph import graph_facts
 
 SMALL, LARGE = (4, 6), (33, 40)
@@ -130,7 +130,7 @@ def ask_loss(
     if (contract.forms or contract.raises) and not ask.stuck:
         sheet = Sheet.draw(channels, seed=0, **drawn)
         form = str(contract.facts.get("asked_form", layout.fed or sheet.forms()[0]))
-        facts |= graph_facts(value_of, sheet, form)
+        facts |= graph_facts(value_of, sheet, form, any_batch="stock" not in facts)
     contract = replace(contract, facts=facts)
     if key is not None and not ask.stuck:
         _ASKED[key] = contract
@@ -175,15 +175,6 @@ def loss_name(loss: Any) -> str:
     if type(loss).__name__ == "LossFunctionWrapper" and inner is not None:
         loss = inner
     return clean(getattr(loss, "__name__", type(loss).__name__), 80)
-
-
-def is_of_keras(loss: Any) -> bool:
-    """Whether the loss is one of Keras' own: a name, a function, an object."""
-    if isinstance(loss, str):
-        return True
-    inner = getattr(loss, "fn", loss)
-    module = getattr(inner, "__module__", "") or type(inner).__module__
-    return module.partition(".")[0] in _KERAS
 
 
 def _value_of(

@@ -13,7 +13,9 @@ from segdoctor.measures.loss_sheet import Sheet
 _PICKING = {"GatherNd": "tf.gather_nd", "GatherV2": "tf.boolean_mask", "DynamicPartition": ""}
 
 
-def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) -> dict[str, str]:
+def graph_facts(
+    value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str, *, any_batch: bool = True
+) -> dict[str, str]:
     """Trace ``value(y_true, y_pred, sample_weight)`` once, for arrays like those of ``sheet``.
 
     Returns
@@ -46,6 +48,8 @@ def graph_facts(value: Callable[[Any, Any, Any], Any], sheet: Sheet, form: str) 
     except Exception as error:  # noqa: BLE001 - a stranger's loss may raise anything
         return {"raises_in_graph": error_line(error, 300), **before}
     found = _picked_by(graph, entries)
+    if not any_batch:
+        return found
     open_specs = [tf.TensorSpec((None, *spec.shape[1:]), spec.dtype) for spec in specs]
     try:
         tf.function(value, autograph=False).get_concrete_function(*open_specs, None)
