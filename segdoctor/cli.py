@@ -23,6 +23,7 @@ from segdoctor.options import (
     add_run_options,
     add_script_options,
     add_trial_options,
+    count,
     seconds,
 )
 
@@ -129,7 +130,7 @@ def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
     scan = commands.add_parser("scan", help="read a data set folder (no TensorFlow)")
     scan.add_argument("data", metavar="DIR|URL", help="a VOC layout, images/ and masks/, …")
     add_data_options(scan)
-    scan.add_argument("--num-classes", type=int, metavar="N", help="number of classes")
+    scan.add_argument("--num-classes", type=count, metavar="N", help="number of classes")
     scan.add_argument("--deep", action="store_true", help="decode every image, not a sample")
     scan.add_argument(
         "--resume", action="store_true", help="with --out: read only what changed since the last"

@@ -17,10 +17,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--freeze", metavar="N|NAME|bn", help="freeze the first N layers, up to NAME, or all BN"
     )
-    run.add_argument("--num-classes", type=int, metavar="N")
-    run.add_argument("--batch-size", type=int, metavar="N", help="the run's batch size")
-    run.add_argument("--epochs", type=int, metavar="N", help="the epochs that are planned")
-    run.add_argument("--steps-per-epoch", type=int, metavar="N", help="batches of one epoch")
+    run.add_argument("--num-classes", type=count, metavar="N")
+    run.add_argument("--batch-size", type=count, metavar="N", help="the run's batch size")
+    run.add_argument("--epochs", type=count, metavar="N", help="the epochs that are planned")
+    run.add_argument("--steps-per-epoch", type=count, metavar="N", help="batches of one epoch")
     run.add_argument(
         "--history", metavar="LOG", help="a CSVLogger or JSON file, or a TensorBoard folder"
     )
@@ -51,7 +51,7 @@ def _add_loss_options(run: argparse._ArgumentGroup) -> None:
         "--metric", dest="metrics", action="append", metavar="NAME", help="like --loss; repeatable"
     )
     run.add_argument("--optimizer", metavar="NAME", help="a Keras optimizer, or file.py:name")
-    run.add_argument("--learning-rate", type=float, metavar="RATE")
+    run.add_argument("--learning-rate", type=rate, metavar="RATE")
 
 
 def add_script_options(parser: argparse.ArgumentParser) -> None:
@@ -72,9 +72,9 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     run = parser.add_argument_group("the run (a flag stands above what the script says)")
     _add_loss_options(run)
-    run.add_argument("--num-classes", type=int, metavar="N")
-    run.add_argument("--epochs", type=int, metavar="N", help="the epochs that are planned")
-    run.add_argument("--steps-per-epoch", type=int, metavar="N", help="batches of one epoch")
+    run.add_argument("--num-classes", type=count, metavar="N")
+    run.add_argument("--epochs", type=count, metavar="N", help="the epochs that are planned")
+    run.add_argument("--steps-per-epoch", type=count, metavar="N", help="batches of one epoch")
     run.add_argument("--history", metavar="LOG", help="a CSVLogger or JSON file, or a folder")
     run.add_argument("--ignore-label", type=label, metavar="255|none", default=None)
     _add_files(run)
@@ -95,7 +95,7 @@ def add_fix_options(parser: argparse.ArgumentParser) -> None:
 def _add_choice(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     parser.add_argument("--select", action="append", default=[], metavar="CODE,…")
     parser.add_argument("--ignore", action="append", default=[], metavar="CODE,…")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -118,9 +118,11 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
     trial = parser.add_argument_group("the trial")
     trial.add_argument("--trial", choices=("auto", "off"), default="auto")
     trial.add_argument("--budget", type=seconds, default=None, metavar="60s", help="for all trials")
-    trial.add_argument("--steps", type=int, metavar="N", help="steps of each trial run")
-    trial.add_argument("--crop", type=int, metavar="PX", help="side of the crop")
-    trial.add_argument("--trial-batch", type=int, metavar="N", help="examples in the trial's batch")
+    trial.add_argument("--steps", type=count, metavar="N", help="steps of each trial run")
+    trial.add_argument("--crop", type=count, metavar="PX", help="side of the crop")
+    trial.add_argument(
+        "--trial-batch", type=count, metavar="N", help="examples in the trial's batch"
+    )
     trial.add_argument("--device", default="auto", metavar="auto|cpu|gpu:0")
 
 
@@ -154,3 +156,31 @@ def label(text: str) -> int | bool:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected an id or none, received {text!r}") from None
+
+
+def count(text: str) -> int:
+    return _whole(text, 1, "a whole number of at least 1")
+
+
+def seed(text: str) -> int:
+    return _whole(text, 0, "a whole number of at least 0")
+
+
+def _whole(text: str, least: int, expected: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:  # also one of more digits than Python reads
+        value = least - 1
+    if not least <= value < 1 << 31:
+        raise argparse.ArgumentTypeError(f"expected {expected}, received {text[:40]!r}")
+    return value
+
+
+def rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a rate above 0, received {text[:40]!r}")
+    return value

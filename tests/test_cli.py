@@ -147,3 +147,28 @@ def test_the_files_of_batches_are_handed_on(command: str, monkeypatch: pytest.Mo
     given = ["--files", "memory://voc", "--split", "train", "--masks", "Aug"]
     assert main([command, *given, "--out", "x", "train.py"]) == 2
     assert (seen["files"], seen["split"], seen["masks"]) == ("memory://voc", "train", "Aug")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(
+            f"--{name}={value}"
+            for name in ("num-classes", "crop", "epochs")
+            for value in ("-1", "0")
+        ),
+        *("--seed=-1", "--learning-rate=nan", "--learning-rate=0", "--steps=" + "9" * 5000),
+    ],
+    ids=lambda text: text[:22],
+)
+def test_a_number_that_cannot_be_is_one_line(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from segdoctor.cli import main
+
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "model.h5", given])
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "expected a" in told
