@@ -7,6 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Seconds say nothing of a test on a machine that does other things beside it.
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -167,6 +167,7 @@ class PairsMisaligned(Probe):
             pair
             for pair in facts.pairs
             if self._a_stranger(facts, pair)
+            and not self._turned_instead(pair)
             and (
                 self._better(facts, pair, pair.partner_z, pair.partner_own, tries)
                 or self._better(facts, pair, pair.claimed_z, pair.claimed_own, tries)
@@ -178,6 +179,12 @@ class PairsMisaligned(Probe):
     def _a_stranger(self, facts: AlignmentFacts, pair: PairFit) -> bool:
         """Whether the pair's own fit is what a mask of another image has."""
         return pair.own <= max(self.stranger, self.stranger_share * facts.sharpness)
+
+    def _turned_instead(self, pair: PairFit) -> bool:
+        """Whether its own mask, turned, fits as well as the best of all the others: one of few
+        explains more than one of many."""
+        best = max(pair.partner_z, pair.claimed_z)
+        return pair.turn_z - pair.own >= self.gap and pair.turn_z >= best - self.rival
 
     def _better(
         self, facts: AlignmentFacts, pair: PairFit, fit: float, rival: float, tries: int
