@@ -17,6 +17,7 @@ _ALIKE = 0.97  # correlation of two pictures that are one
 _APART = 0.02  # by which it must be above that with any other file
 _CLEARER = 0.05  # by which labels must agree better under another turn than the image's
 _LEAST = 0.8  # agreement that labels have under one turn
+_OWN = 0.6  # agreement below which the label is another file's (160 VOC masks beside others: .55)
 
 Array = NDArray[Any]
 TURNS = ("as it is", "mirrored", "upside down", "turned by 180°")
@@ -63,6 +64,8 @@ def against_files(
         best = max(agreed, key=lambda way: agreed[way])
         if agreed[best] >= max(_LEAST, agreed[how] + _CLEARER):
             turned_apart.append(f"{stems[place]} (image {how}, label {best})")
+            continue
+        if agreed[how] < _OWN:
             continue
         for label, counts in _pairs(turn(ids, how), example.ids).items():
             became[label].update(counts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import HeadFacts
 from segdoctor.core.network_facts import ActivationFacts, Branch, OutputGradientFacts
-from segdoctor.core.probe import Probe
+from segdoctor.core.probe import NotExaminedError, Probe
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class DeadUnits(Probe):
     fix = "A smaller learning rate, He initialisation, biases of 0, LeakyReLU, batch norm before."
     fine = (
         "Some channels that this batch happens not to use: a trained net has up to a third of "
-        "them. Maps of few values (a pooled image) are not judged."
+        "them. Maps of few values (a pooled image) are not judged, and rectifiers that a net calls "
+        "as functions are not watched."
     )
     sources = "Maas et al. 2013, Rectifier nonlinearities; measured on keras.applications"
 
@@ -43,7 +44,13 @@ class DeadUnits(Probe):
         branches: tuple[Branch, ...] = (),
     ) -> Iterator[Finding]:
         found = list(self._channels(activations))
-        yield from found or self._branches(branches)  # dead channels make branches idle
+        found = found or list(self._branches(branches))  # dead channels make branches idle
+        if not found and not activations:
+            raise NotExaminedError(
+                "no layer of the net is a nonlinearity: those that it calls as functions "
+                "(ops.relu) are not watched"
+            )
+        yield from found
 
     def _branches(self, branches: Sequence[Branch]) -> Iterator[Finding]:
         """Branches of a concatenation that change nothing when they are zeroed."""

@@ -87,3 +87,10 @@ def test_pictures_that_are_no_file_match_none(known: Any) -> None:
     noise = np.random.default_rng(0).normal(size=(8, 120, 160, 3)).astype(np.float32)
     assert compared(known, lambda x, y: (noise, y)).files == {}
     assert compared(known, lambda x, y: (x[:, 30:90, 40:100], y[:, 30:90, 40:100])).files == {}
+
+
+def test_labels_of_other_pictures_say_nothing_of_ids(known: Any) -> None:
+    """That they are paired wrongly is DATA004's to say; no void was folded on the way."""
+    found = compared(known, lambda x, y: (x, np.roll(y, 1, axis=0)))
+    assert len(found.files) == 8
+    assert codes(found) == set()
