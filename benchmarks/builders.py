@@ -125,13 +125,9 @@ def main() -> None:
     import segdoctor
     from segdoctor.sources.voc import make_batch, scan_folder
 
-    batch = make_batch(
-        scan_folder(Path(arguments.voc)),
-        size=(SIDE, SIDE),
-        count=4,
-        num_classes=CLASSES,
-        ignore_label=255,
-    )
+    scan = scan_folder(Path(arguments.voc))
+    options = {"size": (SIDE, SIDE), "count": 4, "num_classes": CLASSES, "ignore_label": 255}
+    scaled, pixels = (make_batch(scan, preprocess=name, **options) for name in ("tf", "none"))
     for name, build in nets():
         if arguments.only not in name:
             continue
@@ -143,6 +139,8 @@ def main() -> None:
             continue
         start = time.perf_counter()
         own = keras_of(model)
+        scales = any(type(layer).__name__ == "Rescaling" for layer in model.layers)
+        batch = pixels if scales else scaled
         report = segdoctor.check(
             model,
             (batch.x, batch.y),
