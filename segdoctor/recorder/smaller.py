@@ -88,9 +88,11 @@ def _largest_map(model: Any) -> int:
 
 
 def _plain(config: Any) -> Any:
-    """A config as it compares: without the shapes that a layer was built with, lists as tuples."""
+    """A config as it compares: without the shapes that a layer was built with and that a node is
+    fed with, lists as tuples."""
     if isinstance(config, dict):
-        return {key: _plain(value) for key, value in config.items() if key != "build_config"}
+        left_out = {"build_config", "shape" if "keras_history" in config else ""}
+        return {key: _plain(value) for key, value in config.items() if key not in left_out}
     return tuple(map(_plain, config)) if isinstance(config, list | tuple) else config
 
 
