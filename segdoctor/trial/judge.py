@@ -32,7 +32,7 @@ class Bar:
     falls: float = 0.02
     holds: float = 0.7
     half: float = 0.5
-    close: float = 0.05
+    close: float = 0.03
     steps: int = 40
 
 

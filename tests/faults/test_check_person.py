@@ -85,7 +85,5 @@ def test_softmax_and_a_resize_behind_the_logits(
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
     model.compile(keras.optimizers.Adam(1e-3), loss)
     model.save(tmp_path / "softmax.keras")
-    report = segdoctor.check(tmp_path / "softmax.keras", few_real, trial=TRIAL, **PERSON)
-    assert errors(report) == ["OUT001"]
-    verdict = report.findings[0].verdict
-    assert verdict.status == "confirmed", verdict
+    report = segdoctor.check(tmp_path / "softmax.keras", few_real, trial=False, **PERSON)
+    assert errors(report) == ["OUT001"]  # its fix is tried on the other DeepLab
