@@ -52,7 +52,7 @@ def test_a_loss_that_never_returns() -> None:
 
     start = time.perf_counter()
     found = ask_loss(slow, 3, limit_s=0.3)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 2.8
     assert "no answer within 0.3 s" in found.raises
 
 

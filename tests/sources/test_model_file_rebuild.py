@@ -194,7 +194,7 @@ def test_claims_are_checked_before_anything_is_made(
     start = time.perf_counter()
     with pytest.raises(ModelFileError, match=said) as caught:
         rebuild(open_model_file(path))
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 6
     assert caught.value.reason == "not rebuilt"
     assert "\n" not in str(caught.value)
     assert keras.layers.Dense(2)(np.ones((1, 3))).shape == (1, 2)  # Keras is as it was
