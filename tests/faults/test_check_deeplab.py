@@ -73,7 +73,7 @@ def test_one_fault_is_named_first_and_its_fix_confirmed(
 def test_more_are_named_first_without_a_trial(
     name: str, code: str, options: dict, ward: Ward, few_pairs: Path
 ) -> None:
-    """Their fixes are tried by ``benchmarks.ward``, and on small nets in the other rooms."""
+    """The fixes of all but LBL001 are tried by ``benchmarks.ward``, not here."""
     report = check(ward.file(name), few_pairs, trial=False, **options)
     assert errors(report)[0] == code
     assert report.exit_code == 1
