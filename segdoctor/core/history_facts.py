@@ -31,8 +31,9 @@ class CallbackFacts:
 
     ``direction`` is what it really does: ``"min"``, ``"max"``, ``"raises"`` (Keras 3 cannot tell
     by itself and fit stops with an error) or ``"unknown"``. ``mode`` is what the user wrote.
-    ``written_by``: a callback of the user's own, before this one in the list, that may write the
-    key into the logs.
+    ``start`` is the first epoch that counts, ``baseline`` what has to be beaten before patience
+    counts anew. ``written_by``: a callback of the user's own, before this one in the list, that
+    may write the key into the logs.
     """
 
     kind: str  # "EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"
@@ -46,6 +47,7 @@ class CallbackFacts:
     restores: bool | None = None
     saves_best: bool | None = None
     start: int = 0
+    baseline: float | None = None
     cooldown: int = 0
     written_by: str = ""
 

@@ -1,8 +1,7 @@
-"""Arithmetic of training curves: trend, noise, which way is better, how patience fares on them."""
+"""Arithmetic of training curves: trend, noise and which way is better."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,115 +110,17 @@ def rose(values: Sequence[float], gain: float) -> bool:
     return shape.last - min(start, shape.first) > max(gain, 3.0 * shape.noise)
 
 
-def early_stops(
-    values: Sequence[float],
-    *,
-    direction: str,
-    patience: int,
-    min_delta: float = 0.0,
-    epochs: int,
-    draws: int = 400,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """How a patience fares on this curve's own trend and noise.
-
-    The curve is taken as a straight line through its second half (or all of it, where it is
-    short) plus noise of its own size; ``draws`` such curves of ``epochs`` epochs are made and the
-    callback is played on each.
-
-    Returns
-    -------
-    share : of the draws that are stopped before the last epoch.
-    median : epoch of the stop over these, ``epochs`` where there is none.
-    """
-    y = finite_part(values)
-    shape = shape_of(values)
-    if shape is None:
-        return 0.0, float(epochs)
-    if direction == "max":
-        y = -y
-    slope = _slope(y)
-    random = np.random.default_rng(seed)
-    time = np.arange(epochs)
-    stops = []
-    for _ in range(draws):
-        drawn = slope * time + random.normal(0.0, shape.noise, epochs)
-        stops.append(_stop(drawn, patience, abs(min_delta)))
-    early = [stop for stop in stops if stop < epochs]
-    return len(early) / draws, float(np.median(early)) if early else float(epochs)
-
-
 def trend(values: Sequence[float]) -> float:
     """Change in an epoch, by the median of the slopes between all pairs (Theil–Sen)."""
-    return _slope(finite_part(values))
+    return slope_of(finite_part(values))
 
 
-def _slope(y: NDArray[np.float64]) -> float:
+def slope_of(y: NDArray[np.float64]) -> float:
+    """The median of the slopes between all pairs of values; 0 for fewer than two."""
     if len(y) < 2:
         return 0.0
     rows, columns = np.triu_indices(len(y), 1)
     return float(np.median((y[columns] - y[rows]) / (columns - rows)))
-
-
-def _stop(values: NDArray[np.float64], patience: int, min_delta: float) -> int:
-    """Number of epochs after which Keras' EarlyStopping (``mode="min"``) ends."""
-    best, waited = math.inf, 0
-    for place, value in enumerate(values):
-        if value < best - min_delta:
-            best, waited = value, 0
-            continue
-        waited += 1
-        if waited >= patience and place > 0:
-            return place + 1
-    return len(values)
-
-
-def replayed_rate(
-    values: Sequence[float],
-    *,
-    direction: str,
-    rate: float,
-    factor: float,
-    patience: int,
-    min_delta: float,
-    min_rate: float,
-    cooldown: int = 0,
-) -> list[float]:
-    """The learning rate in each epoch that ReduceLROnPlateau makes of a curve."""
-    best, waited, rates = math.inf, 0, []
-    resting = 0
-    for value in np.asarray(values, dtype=np.float64):
-        rates.append(rate)
-        signed = -value if direction == "max" else value
-        if resting:
-            resting, waited = resting - 1, 0
-        if signed < best - abs(min_delta):
-            best, waited = signed, 0
-            continue
-        if resting:
-            continue
-        waited += 1
-        if waited >= patience:
-            rate, waited, resting = max(rate * factor, min_rate), 0, cooldown
-    return rates
-
-
-def still_improving(values: Sequence[float], rates: Sequence[float], direction: str) -> bool:
-    """Whether a curve still got better before its learning rate was cut for the first time.
-
-    It did where the trend before the cut, had it gone on to the end, promised more than the noise
-    and more than half of what had been gained by then.
-    """
-    y = np.asarray(values, dtype=np.float64)
-    whole = next((i for i, rate in enumerate(rates) if rate < rates[0]), len(rates))
-    before = y[max(whole // 2, 0) : max(whole, 4)]
-    before = before[np.isfinite(before)]
-    shape = shape_of(values)
-    if shape is None or len(before) < 2:
-        return True
-    promised = _slope(before) * (len(y) - whole) * (1.0 if direction == "max" else -1.0)
-    gained = abs(float(np.median(before)) - float(y[0]))
-    return bool(promised > max(shape.noise, 0.5 * gained))
 
 
 def entropy(counts: Sequence[float]) -> float:

@@ -58,6 +58,12 @@ def looks_initial(weight: WeightFacts, layer: LayerFacts | None = None) -> bool 
     return farthest <= drawn.reach * 1.001
 
 
+def knows_initializer(layer: LayerFacts) -> bool:
+    """Whether the configuration of a layer says how its kernels were drawn."""
+    kinds = ("kernel", "depthwise_kernel", "pointwise_kernel")
+    return any(layer.config.get(key) is not None for kind in kinds for key in _keys(kind))
+
+
 def drawn_by(initializer: object, shape: Sequence[int]) -> Drawn | None:
     """What an initializer, as configurations name it, draws for a kernel of ``shape``."""
     name, config = _named(initializer)
@@ -113,10 +119,15 @@ def _fans(shape: Sequence[int]) -> tuple[float, float]:
 
 def _initializer(variable: str, layer: LayerFacts | None) -> object:
     config: Mapping[str, object] = layer.config if layer is not None else {}
-    for key in (f"{variable}_initializer", "kernel_initializer", "init"):
+    for key in _keys(variable):
         if config.get(key) is not None:
             return config[key]
     return "glorot_uniform"
+
+
+def _keys(variable: str) -> tuple[str, ...]:
+    short = variable.removesuffix("_kernel")  # depthwise, pointwise
+    return f"{variable}_initializer", f"{short}_initializer", "kernel_initializer", "init"
 
 
 def _named(initializer: object) -> tuple[str, Mapping[str, object]]:

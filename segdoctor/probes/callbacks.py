@@ -1,4 +1,4 @@
-"""HIST003, HIST005, HIST006: callbacks that stop, slow down or save by the wrong sign."""
+"""HIST005, HIST006: callbacks that stop, slow down or save by the wrong sign, or by no key."""
 
 from __future__ import annotations
 
@@ -9,129 +9,19 @@ from dataclasses import dataclass, field
 
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.history_facts import CallbackFacts, HistoryFacts, Training
-from segdoctor.core.measured import Declared
 from segdoctor.core.probe import NotExaminedError, Probe
 
 _DOES = {
-    "EarlyStopping": "stops the training while the model gets better, and keeps the worst weights",
+    "EarlyStopping": "stops the training while the model gets better",
     "ReduceLROnPlateau": "lowers the learning rate while the model gets better",
     "ModelCheckpoint": "keeps the worst model",
 }
 
 
-def _given(training: Training) -> tuple[CallbackFacts, ...]:
+def callbacks_of(training: Training) -> tuple[CallbackFacts, ...]:
     if training.callbacks is None:
         raise NotExaminedError("no callbacks were given (callbacks= would tell)")
     return training.callbacks
-
-
-@dataclass(frozen=True)
-class EarlyStopTooEarly(Probe):
-    code = "HIST003"
-    how = (
-        "The monitored curve gives a trend and a noise. 400 curves of this trend and noise are "
-        "drawn, as long as the run was planned, and the callback is played on each: how many are "
-        "stopped though they still get better."
-    )
-    why = "A patience shorter than the noise ends the run by chance: at epoch 7 of 20, and again."
-    fix = "A patience of several times the noise's length, or a fixed schedule."
-    fine = "A curve that has stopped getting better: there early stopping does its work."
-    sources = "FAULTS CB-02; the question's own run (stops at epoch 7 or 8)"
-
-    stopped: float = field(
-        default=0.5, metadata={"doc": "share of the drawn curves that are stopped too early"}
-    )
-    rising: float = field(
-        default=1.0,
-        metadata={"doc": "gain that the trend promises in the planned epochs, in spreads of noise"},
-    )
-    planned: int = field(
-        default=50, metadata={"doc": "epochs that are taken as planned where it is not known"}
-    )
-    fewest: int = field(default=5, metadata={"doc": "epochs of the curve needed to judge"})
-
-    def examine(
-        self, training: Training, history: HistoryFacts, declared: Declared
-    ) -> Iterator[Finding]:
-        watching = [
-            callback
-            for callback in _given(training)
-            if callback.kind in ("EarlyStopping", "ReduceLROnPlateau")
-            and callback.patience is not None
-        ]
-        judged = 0
-        for callback in watching:
-            values = history.series.get(callback.monitor)
-            if values is None or callback.direction not in ("min", "max"):
-                continue
-            if len(values) >= self.fewest:
-                judged += 1
-                yield from self._one(callback, values, declared.epochs or self.planned)
-        if watching and not judged:
-            raise NotExaminedError("the history has too little of the key that is watched")
-
-    def _one(
-        self, callback: CallbackFacts, values: Sequence[float], epochs: int
-    ) -> Iterator[Finding]:
-        from segdoctor.measures.curves import better, early_stops, shape_of, trend
-
-        shape = shape_of(values)
-        wanted = better(callback.monitor)
-        if shape is None or (wanted and wanted != callback.direction):
-            return  # watched with the wrong sign: that is HIST005
-        slope = trend(values)
-        gain = -slope if callback.direction == "min" else slope
-        patience = callback.patience or 0
-        if gain * epochs <= self.rising * shape.noise or gain <= 0.0:
-            return
-        share, median = early_stops(
-            values,
-            direction=callback.direction,
-            patience=patience,
-            min_delta=callback.min_delta,
-            epochs=epochs,
-        )
-        if share <= self.stopped:
-            return
-        enough = self._enough(callback, values, epochs)
-        slows = callback.kind == "ReduceLROnPlateau"
-        does = "lowers the learning rate" if slows else "stops"
-        yield self.finding(
-            f"{callback.kind}(patience={patience}) on {callback.monitor} {does} by chance: with "
-            f"this curve's noise it acts in {share:.0%} of the cases before the planned {epochs} "
-            f"epochs, as a rule at epoch {median:.0f}, while {callback.monitor} still gets better.",
-            (
-                Evidence("patience", patience, enough, "epochs", callback.monitor),
-                Evidence("drawn curves that are stopped too early", _round(share), self.stopped),
-                Evidence("gain of the trend in an epoch", _round(gain)),
-                Evidence("noise between epochs", _round(shape.noise)),
-            ),
-            Fix(
-                f"Give it a patience of {enough} epochs or more, keep the best weights, and plan "
-                "the end with a learning-rate schedule.",
-                f'keras.callbacks.{callback.kind}("{callback.monitor}", patience={enough}'
-                + (")" if slows else ", restore_best_weights=True)"),
-            ),
-        )
-
-    def _enough(self, callback: CallbackFacts, values: Sequence[float], epochs: int) -> int:
-        """The shortest patience with which no more than a tenth are stopped early."""
-        from segdoctor.measures.curves import early_stops
-
-        patience = max(callback.patience or 1, 1)
-        while patience < epochs:
-            patience = min(int(patience * 1.5) + 1, epochs)
-            share, _ = early_stops(
-                values,
-                direction=callback.direction,
-                patience=patience,
-                min_delta=callback.min_delta,
-                epochs=epochs,
-                draws=100,
-            )
-            if share <= 0.1:
-                break
-        return patience
 
 
 @dataclass(frozen=True)
@@ -159,7 +49,7 @@ class MonitorDirectionWrong(Probe):
         from segdoctor.measures.curves import better
 
         found, untold = [], ""
-        for callback in _given(training):
+        for callback in callbacks_of(training):
             wanted, by = better(callback.monitor), "its name"
             if not wanted and history is not None:
                 wanted, by = self._seen(history, callback.monitor), "the curve beside the loss"
@@ -181,7 +71,8 @@ class MonitorDirectionWrong(Probe):
         return self.finding(
             f'{callback.kind}("{callback.monitor}", mode="{callback.mode}") {verb} '
             f"{callback.monitor}, which is better the {_higher(wanted)} it is: it "
-            f"{_DOES[callback.kind]}.",
+            f"{_DOES[callback.kind]}"
+            + (", and gives back the worst weights." if callback.restores else "."),
             (
                 Evidence(
                     "direction of the callback", callback.direction, wanted, "", callback.kind
@@ -244,7 +135,7 @@ class MonitorAbsent(Probe):
     sources = "FAULTS MET-05: a second metric object is named mean_io_u_1"
 
     def examine(self, training: Training, history: HistoryFacts | None = None) -> Iterator[Finding]:
-        for callback in _given(training):
+        for callback in callbacks_of(training):
             key = callback.monitor
             reported = self._reported(training, history)
             if key in reported or callback.written_by or self._compiled(key, training):

@@ -15,15 +15,16 @@ from segdoctor.core.probe import NotExaminedError, Probe
 class DeadUnits(Probe):
     code = "GRAD005"
     how = (
-        "Behind every rectifier the largest value of each channel over the whole batch, in the "
-        "training call: a channel whose largest value is 0 gives nothing and gets no gradient."
+        "Behind every rectifier, layer or function, the largest value of each channel over the "
+        "whole batch, in the training call: a channel whose largest value is 0 gives nothing and "
+        "gets no gradient."
     )
     why = "A ReLU whose input is negative for every image stays so: nothing can move it again."
     fix = "A smaller learning rate, He initialisation, biases of 0, LeakyReLU, batch norm before."
     fine = (
         "Some channels that this batch happens not to use: a trained net has up to a third of "
-        "them. Maps of few values (a pooled image) are not judged, and rectifiers that a net calls "
-        "as functions are not watched."
+        "them. Maps of few values (a pooled image) are not judged, nor are rectifiers that are no "
+        "relu of Keras or TensorFlow (a maximum with 0)."
     )
     sources = "Maas et al. 2013, Rectifier nonlinearities; measured on keras.applications"
 
@@ -47,8 +48,8 @@ class DeadUnits(Probe):
         found = found or list(self._branches(branches))  # dead channels make branches idle
         if not found and not activations:
             raise NotExaminedError(
-                "no layer of the net is a nonlinearity: those that it calls as functions "
-                "(ops.relu) are not watched"
+                "the net calls no nonlinearity that can be watched: no layer of Keras, and no relu "
+                "of Keras or TensorFlow"
             )
         yield from found
 

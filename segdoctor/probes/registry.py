@@ -14,10 +14,11 @@ from segdoctor.probes.batch_norm import (
 )
 from segdoctor.probes.batch_norm_momentum import MomentumTooSlow
 from segdoctor.probes.batch_norm_statistics import BatchTooSmall, StatisticsStale
-from segdoctor.probes.callbacks import EarlyStopTooEarly, MonitorAbsent, MonitorDirectionWrong
+from segdoctor.probes.callbacks import MonitorAbsent, MonitorDirectionWrong
 from segdoctor.probes.class_balance import ClassMissingOrRare
 from segdoctor.probes.class_weight import ClassWeightNotApplied
 from segdoctor.probes.dataset import FileUnreadable, PairMissing, PairSizeDiffers
+from segdoctor.probes.early_stop import EarlyStopTooEarly
 from segdoctor.probes.freeze_readback import FreezeNotAsDescribed, TrainableChangedAfterCompile
 from segdoctor.probes.gradient_flow import GradientNotFinite, NoGradientPath
 from segdoctor.probes.gradient_scale import GradientExplodes, GradientVanishes

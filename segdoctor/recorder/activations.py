@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from segdoctor.core.network_facts import ActivationFacts
 from segdoctor.recorder.layers import walk
 from segdoctor.recorder.recalibrate import replaced_call
+from segdoctor.recorder.rectifiers import rectifying_functions
 
 _RECTIFIERS = ("relu", "relu6")
 # Flat ends of bounded activations: (low, high).
@@ -25,62 +26,83 @@ _SAMPLE = 16_384
 
 
 class Activity:
-    """What the watched layers gave: a sample of the first call, the peaks over all calls.
+    """What the nonlinearities gave: a sample of the first call, the peaks over all calls.
 
-    ``names`` : path → nonlinearity; ``raw`` : path → tensors, in the order of the calls.
+    ``names`` : path → nonlinearity; ``raw`` : path → tensors, in the order of the calls. A layer
+    without weights that is called for several others has a path for each call.
     """
 
-    def __init__(self, names: dict[str, str]) -> None:
-        self.names = names
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
         self.raw: dict[str, tuple[Any, ...]] = {}
 
     def given(self, values: Sequence[tuple[Any, ...]]) -> Activity:
         """The same layers with the values that a traced pass gave for ``raw``."""
-        activity = Activity(self.names)
+        activity = Activity()
+        activity.names = self.names
         activity.raw = dict(zip(self.raw, values, strict=True))
         return activity
 
     def facts(self, depths: Mapping[str, float]) -> tuple[ActivationFacts, ...]:
         return tuple(
-            _facts(path, name, self.raw[path], depths.get(path, 0.0))
-            for path, name in self.names.items()
-            if path in self.raw
+            _facts(path, self.names[path], raw, depths.get(_layer_of(path), 0.0))
+            for path, raw in self.raw.items()
         )
 
-
-@contextmanager
-def activity(model: Any) -> Iterator[Activity]:
-    """Watch every layer with a nonlinearity while the model is called inside the block, in a
-    trace or eagerly."""
-    layers = {path: (layer, name) for path, layer in walk(model) if (name := _activation(layer))}
-    seen = Activity({path: name for path, (_, name) in layers.items()})
-    with ExitStack() as stack:
-        for path, (layer, _) in layers.items():
-            stack.enter_context(replaced_call(layer, _looking(path, seen)))
-        yield seen
-
-
-def _looking(path: str, seen: Activity) -> Any:
-    def call(original: Any, *args: Any, **kwargs: Any) -> Any:
+    def note(self, path: str, name: str, y: Any, *, apart: bool) -> None:
+        """Look at what a nonlinearity gave; ``apart``: each of its calls for itself."""
         import tensorflow as tf
 
-        y = original(*args, **kwargs)
         if not tf.is_tensor(y) or y.shape.rank is None or y.shape.rank < 2:
-            return y
+            return
         given = tf.stop_gradient(y)
         peak = tf.reduce_max(given, axis=list(range(y.shape.rank - 1)))
-        if path in seen.raw:
-            held = seen.raw[path]
-            seen.raw[path] = (tf.maximum(held[0], peak), *held[1:])
-            return y
+        if path in self.raw and not apart and self.raw[path][0].shape == peak.shape:
+            held = self.raw[path]
+            self.raw[path] = (tf.maximum(held[0], peak), *held[1:])
+            return
         size = y.shape.num_elements()
         # An odd stride, so that every channel has its part in the sample.
         stride = 1 if size is None else max(1, size // _SAMPLE) | 1
         flat = tf.reshape(given, [-1])
-        seen.raw[path] = (peak, flat[::stride], tf.size(flat) // tf.shape(y)[-1])
+        free = _free(path, self.raw)
+        self.names[free] = name
+        self.raw[free] = (peak, flat[::stride], tf.size(flat) // tf.shape(y)[-1])
+
+
+@contextmanager
+def activity(model: Any) -> Iterator[Activity]:
+    """Watch every nonlinearity while the model is called inside the block, in a trace or eagerly:
+    those of layers, and the rectifiers that a net calls as functions."""
+    seen = Activity()
+    layers = {path: (layer, name) for path, layer in walk(model) if (name := _activation(layer))}
+    by_functions = rectifying_functions(model, [layer for layer, _ in layers.values()])
+    with ExitStack() as stack:
+        for path, (layer, name) in layers.items():
+            stack.enter_context(replaced_call(layer, _looking(path, name, layer, seen)))
+        stack.enter_context(by_functions(lambda *told: seen.note(*told, apart=True)))
+        yield seen
+
+
+def _looking(path: str, name: str, layer: Any, seen: Activity) -> Callable[..., Any]:
+    def call(original: Any, *args: Any, **kwargs: Any) -> Any:
+        y = original(*args, **kwargs)
+        seen.note(path, name, y, apart=not layer.weights)
         return y
 
     return call
+
+
+def _layer_of(path: str) -> str:
+    return path.partition(" (call ")[0].partition(": ")[0]
+
+
+def _free(path: str, taken: Mapping[str, Any]) -> str:
+    number, free = 1, path
+    while free in taken:
+        number += 1
+        free = f"{path} (call {number})"
+    return free
 
 
 def _activation(layer: Any) -> str:
@@ -91,6 +113,8 @@ def _activation(layer: Any) -> str:
         if slope or float(getattr(layer, "threshold", 0.0) or 0.0):
             return "leaky_relu"
         return "relu6" if getattr(layer, "max_value", None) == 6 else "relu"
+    if kind == "TFOpLambda":  # tf_keras: a function of TensorFlow in a functional model
+        return {"nn.relu": "relu", "nn.relu6": "relu6"}.get(getattr(layer, "symbol", ""), "")
     if hasattr(layer, "layers"):
         return ""
     name = str(getattr(getattr(layer, "activation", None), "__name__", "") or "")

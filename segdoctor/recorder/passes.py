@@ -35,7 +35,7 @@ class Passed:
     y_pred: Any
     loss: float | None = None
     watch: Watch = field(default_factory=lambda: Watch({}))
-    activity: Activity = field(default_factory=lambda: Activity({}))
+    activity: Activity = field(default_factory=lambda: Activity())
     gradients: dict[int, Any] | None = None
     output_gradient: Any = None
     ends: dict[str, tuple[Any, Any]] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class Passes:
             calm = without_noise(self.model, self._noisy) if training else nullcontext()
             with calm, watched(self.model, moments=not training) as watch:
                 outputs, loss, _ = self._outputs(x, y, weight, training)
-            self._looked[f"beside {training}"] = (watch, Activity({}))
+            self._looked[f"beside {training}"] = (watch, Activity())
             told.append((outputs.y_pred, loss, list(watch.raw.values())))
         if not layers:
             return told, None

@@ -90,8 +90,11 @@ def _tested(
     y = y.transpose(order) if order else y
     y = _on_grid(y, grid)
     moved = np.abs(y[1:] - y[:1])
-    place_right = class_right = 0
+    place_right = class_right = told = 0
     for change, (row, column, label) in zip(moved, marks, strict=True):
+        if not change.any():  # behind an arg max the first class shows no mark
+            continue
+        told += 1
         where = np.unravel_index(int(change.sum(axis=-1).argmax()), change.shape[:2])
         scale = (change.shape[0] / height, change.shape[1] / width)
         wanted = [(mark + 0.5) * s - 0.5 for mark, s in zip((row, column), scale, strict=True)]
@@ -100,8 +103,10 @@ def _tested(
         )
         place_right += near
         class_right += int(change[where].argmax()) == label
+    if not told:
+        raise NotExaminedError("the output does not answer to the scores")
     names = tuple(str(layer.name) for layer in moving)
-    return PixelOrder(len(marks), place_right, class_right, names)
+    return PixelOrder(told, place_right, class_right, names)
 
 
 def _on_grid(y: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.float64]:

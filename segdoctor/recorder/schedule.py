@@ -10,7 +10,7 @@ import numpy as np
 from segdoctor.core.history_facts import CallbackFacts, HistoryFacts
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.training_facts import ScheduleFacts
-from segdoctor.measures.curves import replayed_rate, still_improving
+from segdoctor.measures.played import replayed_rate, still_improving
 from segdoctor.recorder.layers import values_of
 
 _POINTS = 101
@@ -89,16 +89,7 @@ def _by_plateau(
     values = history.series.get(fact.monitor)
     if values is None or fact.direction not in ("min", "max") or fact.patience is None:
         return None
-    rates = replayed_rate(
-        values,
-        direction=fact.direction,
-        rate=_rate(optimizer),
-        factor=fact.factor or 0.1,
-        patience=fact.patience,
-        min_delta=fact.min_delta,
-        min_rate=fact.min_rate,
-        cooldown=fact.cooldown,
-    )
+    rates = replayed_rate(fact, values, _rate(optimizer))
     improving = still_improving(values, rates, fact.direction)
     size = steps_per_epoch or 1
     planned = max(epochs or 0, len(rates))

@@ -59,6 +59,9 @@ def _fact(callback: Any, metrics: list[Any], before: Sequence[Any]) -> CallbackF
         restores=getattr(callback, "restore_best_weights", None),
         saves_best=best_only,
         start=_whole(getattr(callback, "start_from_epoch", 0)) or 0,
+        baseline=_real(callback.baseline)
+        if getattr(callback, "baseline", None) is not None
+        else None,
         cooldown=_whole(getattr(callback, "cooldown", 0)) or 0,
         written_by=clean(writer, 80),
     )

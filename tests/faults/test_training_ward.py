@@ -13,6 +13,8 @@ import pytest
 
 import segdoctor
 from segdoctor.core.finding import Finding
+from segdoctor.recorder.live_graph import live_graph
+from segdoctor.recorder.pixel_order import pixel_order
 from tests.recorder import nets
 
 pytest.importorskip("tensorflow", reason="running a model needs TensorFlow")
@@ -149,6 +151,17 @@ def test_scrambled_pixels(keras: Any, flat: bool) -> None:
         return layers.Permute((2, 1, 3))(head(keras)(conv(keras)(x)))
 
     assert "MDL009" in found(check(keras, net(keras, turned)))
+
+
+def test_an_arg_max_scrambles_nothing(keras: Any) -> None:
+    def answered(x: Any) -> Any:
+        one_hot = keras.layers.Lambda(lambda t: keras.ops.one_hot(keras.ops.argmax(t, -1), C))
+        return one_hot(head(keras)(conv(keras)(x)))
+
+    model = net(keras, answered)
+    order = pixel_order(model, live_graph(model, "keras3"))
+    assert order is not None
+    assert order.place_right == order.class_right == order.marks
 
 
 def test_variables_that_nobody_knows(keras: Any) -> None:

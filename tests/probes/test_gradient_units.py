@@ -8,10 +8,10 @@ from segdoctor.core.trace import Trace
 from segdoctor.probes.gradient_units import DeadUnits
 
 
-def test_a_net_whose_rectifiers_are_functions_is_not_examined() -> None:
+def test_a_net_without_a_nonlinearity_that_can_be_watched_is_not_examined() -> None:
     outcome = examine(DeadUnits(), Trace({"activations": ()}))
     assert outcome.status == "not examined"
-    assert "ops.relu" in outcome.reason
+    assert "no nonlinearity" in outcome.reason
 
 
 def test_one_rectifier_that_is_watched_is_judged() -> None:

@@ -17,7 +17,8 @@ from segdoctor.core.history_facts import CallbackFacts, HistoryFacts, Training
 from segdoctor.core.measured import Declared, HeadFacts
 from segdoctor.core.model_facts import CompileFacts
 from segdoctor.core.trace import Trace
-from segdoctor.probes.callbacks import EarlyStopTooEarly, MonitorAbsent, MonitorDirectionWrong
+from segdoctor.probes.callbacks import MonitorAbsent, MonitorDirectionWrong
+from segdoctor.probes.early_stop import EarlyStopTooEarly
 from segdoctor.probes.history import NotFiniteAtEpoch, Oscillation, PlateauFromStart
 from segdoctor.probes.learned_prior import LearnedPriorOnly
 
@@ -169,6 +170,44 @@ def test_a_patience_shorter_than_the_noise() -> None:
     assert findings({"loss": loss, "val_loss": worse}, stopping()) == {}
     slows = CallbackFacts("ReduceLROnPlateau", "val_loss", "min", "min", 1, factor=0.1)
     assert "learning rate" in findings(both, slows)["HIST003"].message
+
+
+def test_all_that_early_stopping_was_given_is_played() -> None:
+    noise = noisy(np.linspace(2.0, 1.4, 20).tolist(), 0.15)
+    both = {"loss": falling(20), "val_loss": noise}
+    # A start that is put off until the run is as good as over, and a gain that no epoch makes.
+    assert findings(both, stopping(start=48)) == {}
+    steady = {"loss": falling(20), "val_loss": noisy(np.linspace(2.0, 1.0, 20).tolist(), 0.01)}
+    assert findings(steady, stopping()) == {}
+    assert "HIST003" in findings(steady, stopping(min_delta=0.2))
+
+
+def test_a_baseline_that_is_not_reached() -> None:
+    rising = noisy(np.linspace(0.1, 0.4, 20).tolist(), 0.02)
+    series = {"loss": falling(20), "val_mean_iou": rising}
+    watching = {"direction": "max", "mode": "max", "patience": 12}
+    found = findings(series, stopping("val_mean_iou", baseline=0.9, **watching))
+    assert set(found) == {"HIST003"}
+    assert "baseline" in found["HIST003"].message
+    assert found["HIST003"].evidence[0].limit == 0.9
+    assert findings(series, stopping("val_mean_iou", baseline=0.05, **watching)) == {}
+    assert findings(series, stopping("val_mean_iou", **watching)) == {}
+    # A curve that has stopped getting better is ended by it, as it should be.
+    flat = {"loss": falling(20), "val_mean_iou": noisy([0.4] * 20, 0.02)}
+    assert findings(flat, stopping("val_mean_iou", baseline=0.9, **watching)) == {}
+
+
+def test_cuts_of_the_rate_that_do_no_harm() -> None:
+    noise = noisy(np.linspace(2.0, 1.4, 20).tolist(), 0.15)
+    series = {"loss": falling(20), "val_loss": noise, "learning_rate": (1e-3,) * 20}
+
+    def slows(**changes: Any) -> CallbackFacts:
+        settings = {"patience": 2, "factor": 0.1, **changes}
+        return CallbackFacts("ReduceLROnPlateau", "val_loss", "min", "min", **settings)
+
+    assert set(findings(series, slows())) == {"HIST003"}
+    assert findings(series, slows(min_rate=5e-4)) == {}  # it is halved at most
+    assert findings(series, slows(factor=0.5, cooldown=30)) == {}  # twice, in the planned epochs
 
 
 def test_a_direction_that_only_the_metric_knows() -> None:
