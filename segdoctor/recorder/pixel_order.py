@@ -89,13 +89,13 @@ def _tested(
     y = np.asarray(tail(x, training=False), dtype=np.float64)
     y = y.transpose(order) if order else y
     y = _on_grid(y, grid)
-    moved = np.abs(y[1:] - y[:1])
+    moved = y[1:] - y[:1]
     place_right = class_right = told = 0
     for change, (row, column, label) in zip(moved, marks, strict=True):
         if not change.any():  # behind an arg max the first class shows no mark
             continue
         told += 1
-        where = np.unravel_index(int(change.sum(axis=-1).argmax()), change.shape[:2])
+        where = np.unravel_index(int(np.abs(change).sum(axis=-1).argmax()), change.shape[:2])
         scale = (change.shape[0] / height, change.shape[1] / width)
         wanted = [(mark + 0.5) * s - 0.5 for mark, s in zip((row, column), scale, strict=True)]
         near = all(

@@ -35,8 +35,6 @@ def test_gradient_norms_equal_one_tape_per_variable(library: str, kind: str) -> 
     import tensorflow as tf
 
     keras = pytest.importorskip(library)
-    if library == "tf_keras" and kind == "subclassed":
-        pytest.skip("the subclassed net of these tests uses keras.ops")
     model = build(keras, kind)
     x, y = nets.batch()
     loss = nets.crossentropy(keras)

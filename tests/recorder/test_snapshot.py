@@ -50,8 +50,6 @@ def fingerprint(model: Any, optimizer: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_recording_leaves_everything_as_it_was(library: str, kind: str) -> None:
     keras = package(library)
-    if library == "tf_keras" and kind == "subclassed":
-        pytest.skip("the subclassed net of these tests uses keras.ops")
     x, y = nets.batch()
 
     def run(record: bool) -> dict[str, Any]:
