@@ -2,7 +2,7 @@
 
 Each in fresh processes: wall time and peak memory, the best of the repetitions, and the ratios.
 
-    python benchmarks/inspect_vs_load.py [repetitions]
+    python -m benchmarks.inspect_vs_load [repetitions]
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from benchmarks.cold import cold
 
 SAVE = """
 import sys
@@ -38,14 +39,10 @@ def measured(command: list[str], repetitions: int) -> tuple[float, float]:
 
 
 def _once(command: list[str]) -> tuple[float, float]:
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise SystemExit(f"{command[:4]} ended with status {status}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return seconds, usage.ru_maxrss * unit / 1e6
+    done = cold(command)
+    if done.status:
+        raise SystemExit(f"{command[:4]} ended with status {done.status}")
+    return done.seconds, done.megabytes
 
 
 def main() -> None:

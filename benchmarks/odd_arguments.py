@@ -147,7 +147,8 @@ def cases(folder: Path) -> Iterator[Case]:
     quick = ["--trial", "off", "--select", "MDL"]
     for what, path in {**odd, **models(folder / "models")}.items():
         names_a_file = not path.startswith("-")
-        fine = (0, 1) if "another name" in what or "19/20" in what else ()
+        # The whole .keras file holds weights that its layers do not take: it cannot be run.
+        fine = (0, 1, 3) if "another name" in what or "19/20" in what else ()
         yield Case(f"inspect {what}", ["inspect", path], (2, *fine) if names_a_file else (2,))
         yield Case(f"check {what}", ["check", path, *quick], (2, *fine))
     for what, path in odd.items():
@@ -223,6 +224,8 @@ def wrong(case: Case, status: int, seconds: float, out: str, errors: str) -> str
         return f"exit {status}"
     if status == 2 and len(told) != 1:
         return f"{len(told)} lines for the user"
+    if case.name.startswith("run"):  # what the script itself says is its own
+        out, errors = "", "".join(told)
     bad = {c for c in out + errors if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - {
         *"\n\r\t"
     }

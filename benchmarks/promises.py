@@ -27,6 +27,7 @@ def steps(folder: Path, data: Path | None, short: bool) -> dict[str, Callable[[]
     """Each yields its rows as soon as they are measured."""
     found: dict[str, Callable[[], Iterator[Row]]] = {
         "hostile_models": lambda: files.hostile_models(folder),
+        "static_and_light": lambda: files.static_and_light(folder),
         "bombs": lambda: files.bombs(folder),
         "mutants": lambda: files.mutants(folder, 1 if short else 300, 10 if short else 3000),
         "names": lambda: shown.names(folder),
@@ -65,9 +66,14 @@ def main() -> int:
     start, broken = time.perf_counter(), 0
     print("| promise | measured | limit | verdict |\n| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as name:
-        for step, run in steps(Path(name), data, options.short).items():
-            if options.only and step not in options.only:
-                continue
+        chosen = {
+            step: run
+            for step, run in steps(Path(name), data, options.short).items()
+            if not options.only or step in options.only
+        }
+        for number, (step, run) in enumerate(chosen.items(), 1):
+            spent = time.perf_counter() - start
+            print(f"{spent:5.0f} s: {step}, {number} of {len(chosen)}", file=sys.stderr, flush=True)
             for promise, measured, limit, holds in run():
                 broken += not holds
                 verdict = "holds" if holds else "**FAILS**"

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.cold import cold
 from tests.sources.injected import copy_of
 
 
@@ -33,18 +31,16 @@ def main() -> None:
             shutil.copy(mask, folder.mask(name))
         folder.write_lists([*folder.train, *names], list(folder.val))
         command = [sys.executable, "-m", "segdoctor", "scan", os.fspath(folder.root)]
-        start = time.perf_counter()
-        done = subprocess.run([*command, "--deep", "--format", "json"], capture_output=True)
-        took = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        read = json.loads(done.stdout)
+        out = Path(room) / "out"
+        done = cold([*command, "--deep", "--out", str(out)])
+        read = json.loads((out / "report.json").read_text())
     data = read["measured"]["data"]
     told = {Path(problem["path"]).stem for problem in data["problems"]}
     print(
-        f"{len(files)} bad files and {sound} sound pairs: exit {done.returncode}, "
+        f"{len(files)} bad files and {sound} sound pairs: exit {done.status}, "
         f"{len(told & set(names))} bad files named as broken or of another size than their mask, "
         f"{data['decoded']} images decoded, {len(told - set(names))} sound ones named, "
-        f"traceback: {b'Traceback' in done.stderr}, {took:.1f} s, {peak:.0f} MB "
+        f"traceback: {'Traceback' in done.errors}, {done.seconds:.1f} s, {done.megabytes:.0f} MB "
         "[60 s, 1,000 MB]"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -160,8 +161,9 @@ def check(
     )
     if (apart or trust) and isinstance(model, str | os.PathLike):
         from segdoctor.examination.apart import examined_apart
+        from segdoctor.report.ahead import load_ahead
 
-        return examined_apart(request, meanwhile=_slow_imports)
+        return examined_apart(request, meanwhile=load_ahead)
     return examined(request)
 
 
@@ -245,8 +247,9 @@ def run(
     what = Script(os.fspath(script), tuple(args), module, fit, go_on)
     if apart:
         from segdoctor.examination.script_apart import ran_apart
+        from segdoctor.report.ahead import load_ahead
 
-        return ran_apart(what, asked, on_report, meanwhile=_slow_imports)
+        return ran_apart(what, asked, on_report, meanwhile=load_ahead)
     from segdoctor.examination.running import examine_script
 
     return examine_script(what, asked, on_report)
@@ -316,11 +319,13 @@ def scan(
     if resume and out is None:
         raise UserError("--resume notes what was seen beside the report: give --out FOLDER too.")
     from segdoctor.examination.static import scanned
+    from segdoctor.report.ahead import load_ahead
     from segdoctor.report.files import check_writable
 
     chosen = chooser_of(select, ignore)
     if out is not None:
         check_writable(out)
+        threading.Thread(target=load_ahead, daemon=True).start()
     return scanned(
         os.fspath(folder),
         chosen,
@@ -341,10 +346,3 @@ def scan(
             "cache": out if resume else None,
         },
     )
-
-
-def _slow_imports() -> None:
-    """What drawing the report needs, loaded while a child process is at work."""
-    import segdoctor.report.html
-    import segdoctor.report.one_page
-    import segdoctor.report.screen  # noqa: F401 - loaded for later

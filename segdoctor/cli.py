@@ -15,7 +15,12 @@ from segdoctor import __version__
 from segdoctor import commands as command
 from segdoctor.config import configure
 from segdoctor.core.clean import clean
-from segdoctor.core.errors import HangingDataError, UntrainedError, UserError
+from segdoctor.core.errors import (
+    HangingDataError,
+    InterruptedEarlyError,
+    UntrainedError,
+    UserError,
+)
 from segdoctor.options import (
     add_data_options,
     add_fix_options,
@@ -62,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             arguments.known = read_baseline(arguments.baseline)
         return int(arguments.run(arguments))
+    except InterruptedEarlyError as pressed:
+        print(f"segdoctor: interrupted: {pressed}", file=sys.stderr)
+        return command.EXIT_INTERRUPTED
     except KeyboardInterrupt:
         print("segdoctor: interrupted", file=sys.stderr)
         return command.EXIT_INTERRUPTED

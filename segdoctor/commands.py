@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from segdoctor.core.errors import UserError
+from segdoctor.core.errors import InterruptedEarlyError, UserError
 from segdoctor.core.held_back import held_back
 
 if TYPE_CHECKING:
@@ -154,18 +155,26 @@ def fix(arguments: argparse.Namespace) -> int:
 
 
 def scan(arguments: argparse.Namespace) -> int:
-    from segdoctor import api
-    from segdoctor.report.progress import Progress
+    report = None
+    try:
+        from segdoctor import api
+        from segdoctor.report.progress import Progress
 
-    with Progress(quiet=False) as progress:
-        report = api.scan(
-            arguments.data,
-            select=_split_codes(arguments.select),
-            ignore=_split_codes(arguments.ignore),
-            out=arguments.out,
-            progress=progress,
-            **{name: getattr(arguments, name) for name in _SCAN_OPTIONS},
-        )
+        with Progress(quiet=False) as progress:
+            report = api.scan(
+                arguments.data,
+                select=_split_codes(arguments.select),
+                ignore=_split_codes(arguments.ignore),
+                out=arguments.out,
+                progress=progress,
+                **{name: getattr(arguments, name) for name in _SCAN_OPTIONS},
+            )
+    except InterruptedEarlyError:
+        raise
+    except KeyboardInterrupt as pressed:  # once files are looked at, what was seen is reported
+        if report is None:
+            raise InterruptedEarlyError("nothing was examined yet") from pressed
+        return _show(replace(report, exit_code=EXIT_INTERRUPTED), arguments, "scan")
     return _show(report, arguments, "scan")
 
 

@@ -15,6 +15,7 @@ def main() -> int:
     """Run the command line; returns the exit status."""
     files = [word for word in sys.argv[2:] if os.path.isfile(word)]
     alone = sys.argv[1:2] == ["inspect"] and len(files) == 1
+    status = None
     try:
         if alone:
             _begin(files[0])
@@ -24,7 +25,8 @@ def main() -> int:
         status = command_line()
         ignored_from_now_on()
     except KeyboardInterrupt:  # while it was loaded, or a moment after its end
-        print("segdoctor: interrupted", file=sys.stderr)
+        why = ": nothing was examined yet" if status is None else ""
+        print(f"segdoctor: interrupted{why}", file=sys.stderr)
         return 130
     if alone:  # nothing is left to be tidied up, and tidying up takes a while
         sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from segdoctor.core.data_sums import DataSums
 from segdoctor.core.trial_facts import Picture
 
 
@@ -232,6 +233,8 @@ class ScanFacts:
     sheet: tuple[Picture, ...] = field(
         default=(), compare=False
     )  # the pairs to be looked at, the worst first
+    sums: DataSums | None = None  # None: not counted yet (see data_sums)
+    looked_at: Mapping[str, MaskFacts] | None = None  # the masks of ``shapes``, by their paths
 
     @property
     def trained_on(self) -> tuple[Pair, ...]:

@@ -21,3 +21,7 @@ class HangingDataError(UserError):
     """Data of the user's own that give no batch within its time; the text says which one."""
 
     status = 3
+
+
+class InterruptedEarlyError(KeyboardInterrupt):
+    """Ctrl-C before there was anything to report; the text says what was being done."""

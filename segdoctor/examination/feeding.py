@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.data_sums import sums_of
 from segdoctor.core.errors import UserError
 from segdoctor.core.fed_facts import AgainstFiles, FedFacts
 from segdoctor.core.run import Batch, Draws
@@ -233,7 +234,7 @@ def steps_of(request: Request, scan: ScanFacts | None) -> int | None:
     if request.steps_per_epoch is not None:
         return request.steps_per_epoch
     if scan is not None and request.batch_size:
-        return -(-len(scan.trained_on) // request.batch_size)
+        return -(-sums_of(scan).trained // request.batch_size)
     whole = isinstance(request.data, tuple | list) and hasattr(request.data[0], "shape")
     if whole and request.epochs is not None:  # the plan of a run on just these arrays
         return -(-int(request.data[0].shape[0]) // (request.batch_size or 32))

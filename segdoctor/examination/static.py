@@ -6,12 +6,14 @@ import importlib
 import io
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.declared import Declared
 from segdoctor.core.engine import examine_all
 from segdoctor.core.explain import explained
+from segdoctor.core.held_back import held_back
 from segdoctor.core.model_facts import ModelFacts
 from segdoctor.core.probe import Probe
 from segdoctor.core.trace import Missing, Trace
@@ -20,6 +22,7 @@ from segdoctor.examination.request import Say
 from segdoctor.examination.versions import own_versions, versions
 from segdoctor.report.report import Report
 
+_READING = "reading the data set"
 _NOT_RUN = Missing("nothing is run here", "segdoctor check MODEL --data DIR")
 
 
@@ -100,43 +103,46 @@ def scanned(
     from segdoctor.sources.voc import scan_folder
 
     start = time.perf_counter()
+    progress(_READING, None, None)
     facts = scan_folder(
         folder,
         ignore_label=ignore_label,
         seed=seed,
-        progress=lambda done, total, what: progress("reading the data set", done, total),
+        progress=lambda done, total, what: progress(_READING, done, total),
         **options,
     )
-    void, by = (ignore_label, "user") if ignore_label is not None else (facts.void, "layout")
-    trace = _unmeasured(PROBES).having(
-        scan=facts,
-        declared=Declared(
-            num_classes=num_classes,
-            num_classes_declared=num_classes is not None,
-            ignore_label=void,
-            ignore_declared_by=by if void is not None else "",
-            source="folder",
-        ),
-    )
-    return _report(
-        "scan",
-        clean(folder),
-        PROBES,
-        trace,
-        chosen,
-        fail_on=fail_on,
-        seed=seed,
-        run={"data": clean(folder), "layout": facts.layout, "pairs": len(facts.pairs)},
-        measured={
-            "data": scan_to_plain(facts),
-            "histogram": {str(k): v for k, v in sorted(facts.histogram.items())},
-            "void": None if facts.void in (None, False) else facts.void,
-        },
-        raw=facts,
-        seconds=time.perf_counter() - start,
-        notes=facts.notes,
-        found_with=versions(),
-    )
+    with held_back() as pressed:  # all that is left takes a moment
+        void, by = (ignore_label, "user") if ignore_label is not None else (facts.void, "layout")
+        trace = _unmeasured(PROBES).having(
+            scan=facts,
+            declared=Declared(
+                num_classes=num_classes,
+                num_classes_declared=num_classes is not None,
+                ignore_label=void,
+                ignore_declared_by=by if void is not None else "",
+                source="folder",
+            ),
+        )
+        report = _report(
+            "scan",
+            clean(folder),
+            PROBES,
+            trace,
+            chosen,
+            fail_on=fail_on,
+            seed=seed,
+            run={"data": clean(folder), "layout": facts.layout, "pairs": len(facts.pairs)},
+            measured={
+                "data": scan_to_plain(facts),
+                "histogram": {str(k): v for k, v in sorted(facts.histogram.items())},
+                "void": None if facts.void in (None, False) else facts.void,
+            },
+            raw=facts,
+            seconds=time.perf_counter() - start,
+            notes=facts.notes,
+            found_with=versions(),
+        )
+        return replace(report, exit_code=130) if pressed.count else report
 
 
 def _unmeasured(probes: Iterable[Probe]) -> Trace:

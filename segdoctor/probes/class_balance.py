@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.data_sums import sums_of
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts
 from segdoctor.core.probe import NotExaminedError, Probe
@@ -50,7 +51,7 @@ class ClassMissingOrRare(Probe):
     ) -> Iterator[Finding]:
         values = label_values(None, scan, declared, head)
         held = scan.split_presence.get(scan.split, scan.presence)
-        count = len(scan.trained_on)
+        count = sums_of(scan).trained
         if count < self.enough_masks or not values:
             raise NotExaminedError(f"{count} masks are too few to miss a class in")
         aside = {values[0].void, *USUAL_VOIDS}

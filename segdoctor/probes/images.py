@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import PixelFacts, ScanFacts
+from segdoctor.core.data_sums import sums_of
 from segdoctor.core.fed_facts import FedFacts
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.probe import NotExaminedError, Probe
@@ -61,9 +62,9 @@ class InputDegenerate(Probe):
             raise NotExaminedError("no image could be read")
         if scan is not None and scan.images:
             yield from self._flat(scan.pixels, "decoded images")
-            yield from self._repeated(
-                {pair.image for pair in scan.trained_on if pair.image}, scan.repeated
-            )
+            if scan.repeated:
+                mine = {pair.image for pair in scan.trained_on if pair.image}
+                yield from self._repeated(mine, scan.repeated)
         if fed is not None:
             yield from self._not_finite(fed)
             yield from self._flat(fed.pixels, "images as fed")
@@ -155,6 +156,8 @@ class OrientationIgnored(Probe):
     def examine(self, scan: ScanFacts) -> Iterator[Finding]:
         if not scan.images:
             raise NotExaminedError("no image could be read")
+        if not sums_of(scan).turned:
+            return
         sizes_differ = {problem.path for problem in scan.problems if problem.code == "DATA003"}
         masks = {pair.image: pair.mask for pair in scan.pairs}
         turned = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.data_sums import sums_of
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
 from segdoctor.core.probe import NotExaminedError, Probe
@@ -70,7 +71,8 @@ class ColourMapAsLabel(Probe):
             whole = max(labels.histogram, default=0.0) > 1
             yield from self._judge(labels.colours, AS_FED, whole, ())
         elif scan is not None and not fed_apart:
-            masks = [mask for mask in scan.masks if mask.colours]
+            stored = scan.masks if sums_of(scan).coloured else ()
+            masks = [mask for mask in stored if mask.colours]
             colours: Counter[str] = Counter()
             for mask in masks:
                 colours.update(mask.colours)

@@ -6,23 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import MaskFacts, ScanFacts, ShapeFacts
+from segdoctor.core.data_sums import LOSSY, looked_at_masks, sums_of
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, FedMask, HeadFacts, LabelFacts
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.label_values import AS_FED
 
-_JPEG = "JPEG"
 _SPECKLE_VALUES = 8  # different values that speckles of a lossy code have at least
 NO_PLANE = "the labels as fed do not lie in a plane"
 _NO_SHAPES = "no mask of the sample could be decoded"
 _NOISE = "the labels as fed are noise: hardly two neighbours are alike, so there is no border"
 _MOST_CHANGES = 0.6  # of neighbours, across and down, that differ in a mask that was drawn
-
-
-def _of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
-    """The masks whose shape was looked at, by their paths."""
-    paths = {shape.path for shape in scan.shapes}
-    return {mask.path: mask for mask in scan.masks if mask.path in paths}
 
 
 def _disturbed(
@@ -48,7 +42,7 @@ def _disturbed(
 
 def _not_jpeg(scan: ScanFacts) -> list[ShapeFacts]:
     """Masks of the sample, those stored as JPEG aside."""
-    jpeg = {mask.path for mask in scan.masks if mask.mode.endswith(_JPEG)}
+    jpeg = {path for path, mask in looked_at_masks(scan).items() if mask.mode.endswith(LOSSY)}
     return [shape for shape in scan.shapes if shape.path not in jpeg]
 
 
@@ -184,7 +178,7 @@ class InterpolatedLabels(Probe):
         return len(mask.histogram or mask.colours) + len(mask.fractions) >= self.values
 
     def _on_disk(self, scan: ScanFacts) -> Iterator[Finding]:
-        masks = _of_shapes(scan)
+        masks = looked_at_masks(scan)
         several = [shape for shape in _not_jpeg(scan) if self._several(masks.get(shape.path))]
         smooth, part = _disturbed(several, self.share, self.speckle_share, self.fewest)
         if not smooth or part >= self.lossy:
@@ -281,11 +275,12 @@ class LossyMasks(Probe):
         )
 
     def _on_disk(self, scan: ScanFacts) -> Iterator[Finding]:
-        masks = _of_shapes(scan)
+        masks = looked_at_masks(scan)
+        stored = scan.masks if sums_of(scan).lossy else ()
         jpeg = [
             mask.path
-            for mask in scan.masks
-            if mask.mode.endswith(_JPEG) and len(mask.histogram or mask.colours) > self.most_values
+            for mask in stored
+            if mask.mode.endswith(LOSSY) and len(mask.histogram or mask.colours) > self.most_values
         ]
         disturbed, part = _disturbed(_not_jpeg(scan), self.ramp_share, self.share, self.fewest)
         speckled = [shape.path for shape in disturbed] if part >= self.lossy else []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.data_sums import looked_at_masks, sums_of
 from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared
@@ -15,9 +16,8 @@ from segdoctor.probes.void_on_disk import (
     VoidFolded,
     file_name,
     is_voc,
-    of_shapes,
     void_of,
-    without_void,
+    with_and_without,
 )
 
 _VOID = 255
@@ -71,16 +71,16 @@ class VoidLost(Probe):
         if str(_VOID) in scan.label_map:
             yield from self._by_the_map(scan, declared)
             return
-        several = sum(len(mask.histogram) > 1 for mask in scan.masks)
+        several = sums_of(scan).several
         if void is None or several < self.fewest or "SegmentationClassAug" in scan.layout:
             return
-        count = sum(1 for _ in without_void(scan, void))
+        _, count = with_and_without(scan, void)
         enough = self.of_voc if is_voc(scan) else self.with_void
         usual = void in scan.presence and several - count >= enough * several
         all_gone = void not in scan.presence and is_voc(scan)
         if not count or not (usual or all_gone):
             return
-        masks, fold = of_shapes(scan), VoidFolded()
+        masks, fold = looked_at_masks(scan), VoidFolded()
         folded = {
             shape.path
             for shape in scan.shapes
@@ -88,7 +88,11 @@ class VoidLost(Probe):
             and shape.ring(masks[shape.path].histogram, fold.core, fold.part, fold.direct)
             is not None
         }
-        lost = [mask for mask in without_void(scan, void) if mask.path not in folded]
+        lost = [
+            mask
+            for mask in scan.masks
+            if len(mask.histogram) > 1 and void not in mask.histogram and mask.path not in folded
+        ]
         if not lost or len(lost) < count / 2:  # most have a ring of another id: IGN004, or LBL005
             return
         what = "none of" if all_gone else f"{len(lost):,} of"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from segdoctor.core.asked import VoidTrail
-from segdoctor.core.data_facts import MaskFacts, ScanFacts
+from segdoctor.core.data_facts import ScanFacts
+from segdoctor.core.data_sums import looked_at_masks, sums_of
 from segdoctor.core.fed_facts import AgainstFiles
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
@@ -23,7 +23,6 @@ from segdoctor.probes.void_as_class import (
 )
 from segdoctor.probes.void_rings import extra_ring, folded_ring
 
-_VOC_NAME = re.compile(r"^(?:.*/)?(?:2007|2008|2009|2010|2011)_\d{6}$")
 _USUAL = (255, -1)
 _VOC_CLASSES = 21
 _NONE_DECODED = "no mask of the sample could be decoded"
@@ -35,8 +34,7 @@ def file_name(path: str) -> str:
 
 def is_voc(scan: ScanFacts) -> bool:
     """Whether the examples are Pascal VOC's own, whose masks all have void: by their names."""
-    named = sum(bool(_VOC_NAME.match(pair.stem)) for pair in scan.pairs)
-    return named > 0.9 * len(scan.pairs)
+    return sums_of(scan).voc_named > 0.9 * len(scan.pairs)
 
 
 def _of_voc(scan: ScanFacts) -> bool:
@@ -53,20 +51,16 @@ def void_of(scan: ScanFacts, declared: Declared | None) -> int | None:
     return 255 if label is None else int(label)
 
 
-def without_void(scan: ScanFacts, void: int) -> Iterator[MaskFacts]:
-    """Masks of two ids or more, which in a set with void rings have one."""
-    return (mask for mask in scan.masks if len(mask.histogram) > 1 and void not in mask.histogram)
-
-
-def of_shapes(scan: ScanFacts) -> dict[str, MaskFacts]:
-    """The masks whose shape was looked at, by their paths."""
-    paths = {shape.path for shape in scan.shapes}
-    return {mask.path: mask for mask in scan.masks if mask.path in paths}
+def with_and_without(scan: ScanFacts, void: int) -> tuple[int, int]:
+    """Of the masks of two ids or more, which in a set with void rings have one: how many have."""
+    sums = sums_of(scan)
+    holding = sums.several_with.get(void, 0)
+    return holding, sums.several - holding
 
 
 def _rings(scan: ScanFacts, core: float, part: float, direct: float) -> Counter[int]:
     """Id → masks of the sample in which it is a thin ring around everything."""
-    masks = of_shapes(scan)
+    masks = looked_at_masks(scan)
     rings = Counter(
         shape.ring(masks[shape.path].histogram, core, part, direct)
         for shape in scan.shapes
@@ -158,9 +152,8 @@ class VoidFolded(Probe):
         void = void_of(scan, declared)
         if void is None:
             return
-        count = sum(1 for _ in without_void(scan, void))
-        several = sum(len(mask.histogram) > 1 for mask in scan.masks)
-        usual = several - count >= self.with_void * several
+        holding, count = with_and_without(scan, void)
+        usual = holding >= self.with_void * (holding + count)
         if not count or not (usual or _of_voc(scan) or _real_ring(scan, self) is not None):
             return
         classes = _VOC_CLASSES if _of_voc(scan) else 256
@@ -168,7 +161,7 @@ class VoidFolded(Probe):
             classes = min(classes, max(declared.num_classes, 2))
         lost = {
             path: mask
-            for path, mask in of_shapes(scan).items()
+            for path, mask in looked_at_masks(scan).items()
             if len(mask.histogram) > 1 and void not in mask.histogram
         }
         rings: dict[str, int] = {}

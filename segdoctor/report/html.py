@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -57,20 +58,29 @@ def notebook_html(report: Report) -> str:
 
 
 def _render(template: str, report: Report) -> str:
-    from jinja2 import DictLoader, Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
+    # Our own file, nothing of the report in it: the one string that is not escaped.
+    styles = Markup(_source("report.css"))
+    return str(environment().get_template(template).render(styles=styles, **_context(report)))
+
+
+@cache
+def environment() -> Any:
+    """Jinja's environment, its templates compiled once."""
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    made = Environment(
         loader=DictLoader({name: _source(name) for name in _TEMPLATES}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(score=score, number=number, clean=clean)
-    # Our own file, nothing of the report in it: the one string that is not escaped.
-    styles = Markup(_source("report.css"))
-    return environment.get_template(template).render(styles=styles, **_context(report))
+    made.filters.update(score=score, number=number, clean=clean)
+    for name in _TEMPLATES:
+        made.get_template(name)
+    return made
 
 
 _TEMPLATES = ("report.html.j2", "fragment.html.j2", "body.html.j2")

@@ -6,19 +6,25 @@ import os
 import shutil
 import sys
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
+
+_loading = Lock()
 
 
-@cache
 def load_matplotlib() -> None:
-    """Import Matplotlib; the list of fonts that it keeps goes to a temporary folder.
+    """Import Matplotlib once; the list of fonts that it keeps goes to a temporary folder.
 
     Where the user has such a list it is copied there, so that it need not be made again. Settings
     of the user's own (``matplotlibrc``, ``MPLCONFIGDIR``) and a Matplotlib that is loaded already
     stay as they are. Outside Linux the two folders are one and it is left where it is.
     """
+    with _loading:  # it may be loaded ahead, in another thread
+        _load()
+
+
+def _load() -> None:
     if sys.platform != "linux" or "matplotlib" in sys.modules or "MPLCONFIGDIR" in os.environ:
         return
     homes = {"XDG_CACHE_HOME": ".cache", "XDG_CONFIG_HOME": ".config"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import AlignmentFacts, FileProblem, ScanFacts
+from segdoctor.core.data_sums import modes, sums_of
 from segdoctor.report.wording import counted, share
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def print_scan(facts: ScanFacts, console: Console) -> None:
 
 
 def _rows(facts: ScanFacts) -> list[tuple[str, str]]:
-    complete = sum(1 for pair in facts.pairs if pair.image and pair.mask)
+    sums = sums_of(facts)
     rows = [
         ("folder", clean(facts.folder)),
         ("layout", clean(facts.layout)),
-        ("pairs", f"{complete:,} of {counted(len(facts.pairs), 'example')}"),
+        ("pairs", f"{sums.complete:,} of {counted(len(facts.pairs), 'example')}"),
         ("files", f"{counted(facts.images_total, 'image')}, {counted(facts.masks_total, 'mask')}"),
     ]
     if facts.images_unlisted:
@@ -71,10 +71,9 @@ def _rows(facts: ScanFacts) -> list[tuple[str, str]]:
     if facts.splits:
         splits = ", ".join(f"{clean(name, 40)} {len(ids):,}" for name, ids in facts.splits.items())
         rows.append(("splits", f"{splits}; trained on: {clean(facts.split, 40)}"))
-    modes = ", ".join(f"{clean(mode)} × {count:,}" for mode, count in facts.modes.items())
-    palettes = sum(mask.voc_palette for mask in facts.masks)
-    with_palette = f" ({palettes:,} with Pascal VOC's palette)" if palettes else ""
-    rows.append(("masks", (modes or "none could be read") + with_palette))
+    stored = ", ".join(f"{clean(mode)} × {count:,}" for mode, count in facts.modes.items())
+    with_palette = f" ({sums.palettes:,} with Pascal VOC's palette)" if sums.palettes else ""
+    rows.append(("masks", (stored or "none could be read") + with_palette))
     rows.append(("void", _void_words(facts)))
     if facts.label_map:
         pairs = ", ".join(f"{clean(old)}={new}" for old, new in facts.label_map.items())
@@ -83,9 +82,9 @@ def _rows(facts: ScanFacts) -> list[tuple[str, str]]:
     if facts.not_decoded:
         decoded += f", {facts.not_decoded:,} by header and end marker only (--deep decodes all)"
     rows.append(("images", decoded))
-    kinds = Counter(image.mode for image in facts.images).most_common()
+    kinds = [f"{clean(mode)} × {count:,}" for mode, count in modes(sums.images).items()]
     if kinds:
-        rows.append(("", ", ".join(f"{clean(mode)} × {count:,}" for mode, count in kinds)))
+        rows.append(("", ", ".join(kinds)))
     rows += [("", f"{clean(split, 40)} is {known}") for split, known in facts.published.items()]
     rows.append(("outlines", _alignment_words(facts.alignment)))
     return rows
@@ -181,19 +180,20 @@ def _relative(facts: ScanFacts, problem: FileProblem) -> str:
 
 def scan_to_plain(facts: ScanFacts) -> dict[str, Any]:
     """The scan as plain values for JSON, every broken file named; strings are cleaned."""
+    sums = sums_of(facts)
     return {
         "folder": clean(facts.folder, 4096),
         "layout": clean(facts.layout),
         "pairs": len(facts.pairs),
-        "pairs_complete": sum(1 for pair in facts.pairs if pair.image and pair.mask),
+        "pairs_complete": sums.complete,
         "images_total": facts.images_total,
         "masks_total": facts.masks_total,
         "images_unlisted": facts.images_unlisted,
         "splits": {clean(name): len(ids) for name, ids in facts.splits.items()},
         "split": clean(facts.split),
-        "trained_on": len(facts.trained_on),
+        "trained_on": sums.trained,
         "modes": {clean(mode): count for mode, count in facts.modes.items()},
-        "voc_palette": sum(mask.voc_palette for mask in facts.masks),
+        "voc_palette": sums.palettes,
         "void": facts.void,
         "void_declared_by": clean(facts.void_declared_by),
         "label_map": {clean(old): new for old, new in facts.label_map.items()},
@@ -203,7 +203,7 @@ def scan_to_plain(facts: ScanFacts) -> dict[str, Any]:
         "decoded": facts.decoded,
         "not_decoded": facts.not_decoded,
         "interrupted": facts.interrupted,
-        "image_modes": dict(Counter(clean(image.mode) for image in facts.images).most_common()),
+        "image_modes": {clean(mode): count for mode, count in modes(sums.images).items()},
         "published": {clean(name): known for name, known in facts.published.items()},
         "alignment": _alignment_plain(facts.alignment),
         "overlaps": [

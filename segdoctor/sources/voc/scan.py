@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 from typing import Any, overload
 
 import numpy as np
@@ -20,6 +18,9 @@ from segdoctor.core.data_facts import (
     ScanFacts,
     ShapeFacts,
 )
+from segdoctor.core.data_sums import modes
+from segdoctor.core.errors import InterruptedEarlyError
+from segdoctor.core.held_back import held_back
 from segdoctor.measures.pairing import alignment
 from segdoctor.sources.voc.image_file import LIMIT_PIXELS
 from segdoctor.sources.voc.index import Collected
@@ -35,13 +36,12 @@ from segdoctor.sources.voc.schedule import Progress, look_at_all
 from segdoctor.sources.voc.seen_before import NAME, SeenBefore
 from segdoctor.sources.voc.sheet import contact_sheet
 from segdoctor.sources.voc.summary import Summary
+from segdoctor.sources.voc.tally import Tally
 
 _SAMPLE = 300
 _MANY = 10_000  # pairs whose names take as much memory as the rest
 _VOC_VOID = 255
-_MOST_TOGETHER = 64  # ids in one mask: of more it is a picture
-_PAIRS_TOGETHER = 10_000
-_FRACTIONS = 512  # values that are no whole numbers, of all masks together
+_EARLY = "the folder was still being listed, and nothing was examined"
 
 
 class _Jobs(Sequence[Job]):
@@ -64,9 +64,10 @@ class _Jobs(Sequence[Job]):
 
 
 class _Kept:
-    """The facts of all files, packed as they come."""
+    """The facts of all files, packed and counted as they come."""
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[Pair], tally: Tally) -> None:
+        self._tally = tally
         self.masks = Packed(MaskFacts, lambda i: (pairs[i].mask,))
         self.images = Packed(ImageFacts, lambda i: (pairs[i].image,))
         self.pixels = Packed(PixelFacts, lambda i: (pairs[i].stem, pairs[i].image))
@@ -74,11 +75,20 @@ class _Kept:
 
     def take(self, seen: Summary) -> Summary:
         """Keep the facts; what is left of the summary comes back."""
+        for place, mask in seen.masks:
+            self._tally.mask(place, mask)
+        for _, image in seen.images:
+            self._tally.image(image)
         added(self.masks, seen.masks)
         added(self.images, seen.images)
         added(self.pixels, seen.pixels)
         added(self.shapes, seen.shapes)
         return replace(seen, masks=(), images=(), pixels=(), shapes=())
+
+    def looked_at(self) -> dict[str, MaskFacts]:
+        """The masks whose shape was looked at, by their paths."""
+        found = (self.masks.at(place) for place, _ in self.shapes.items())
+        return {mask.path: mask for mask in found if mask is not None}
 
 
 def scan_folder(
@@ -136,66 +146,77 @@ def scan_folder(
     ------
     DataFolderError
         The folder is absent, is no data set, or has not one pair.
+    InterruptedEarlyError
+        Ctrl-C before the first file was looked at.
     """
     mapping = parse_label_map(label_map)
-    layout = find_layout(folder, masks=masks, images=images, pairs=pairs)
-    found = collect_pairs(layout, split=split, val_split=val_split)
-    if len(found.pairs) > _MANY:
-        gc.collect()  # what the lists of names held is memory for the rest
-    void, declared_by = _void(layout, ignore_label)
-    sampled = _sample(found.pairs, None if deep else _SAMPLE, seed)
-    compared = _sample(found.pairs, _SAMPLE, seed)
+    try:
+        layout = find_layout(folder, masks=masks, images=images, pairs=pairs)
+        found = collect_pairs(layout, split=split, val_split=val_split)
+        if len(found.pairs) > _MANY:
+            gc.collect()  # what the lists of names held is memory for the rest
+        void, declared_by = _void(layout, ignore_label)
+        tally = Tally(found, mapping, void)
+        known = published_lists(found.splits)
+        known_val = {name: len(val_names(stems)) for name, stems in found.splits.items()}
+        sampled = _sample(found.pairs, None if deep else _SAMPLE, seed)
+        compared = _sample(found.pairs, _SAMPLE, seed)
+        before = None if cache is None else SeenBefore(cache)
+    except KeyboardInterrupt as early:
+        raise InterruptedEarlyError(_EARLY) from early
     jobs = _Jobs(found.pairs, sampled, compared)
-    kept = _Kept(found.pairs)
-    before = None if cache is None else SeenBefore(cache)
+    kept = _Kept(found.pairs, tally)
     seen, interrupted = look_at_all(
         jobs, limit_pixels, progress, scheduler, into=kept.take, before=before
     )
-    notes = list(found.notes)
-    if interrupted:
-        notes.append(f"incomplete: interrupted after {seen.pairs:,} of {len(jobs):,} pairs")
-    if before is not None and before.hits:
-        words = f"{before.hits:,} of {len(jobs):,} pairs are as they were at the last scan"
-        notes.append(f"{words} and were not read again ({NAME} beside the report)")
-    all_masks = kept.masks
-    histogram, presence = _sums(all_masks, mapping, void)
-    problems = [problem for _, problem in seen.problems]
-    broken = {problem.path for problem in problems if problem.code == "DATA002"}
-    # A file without a partner that is broken as well is named once, as broken.
-    named = [problem for problem in found.problems if problem.path not in broken]
-    facts = ScanFacts(
-        folder=os.fspath(folder),
-        layout=layout.words,
-        pairs=found.pairs,
-        splits=found.splits,
-        split=found.split,
-        masks=all_masks,
-        histogram=histogram,
-        fractions=_fractions(all_masks),
-        presence=presence,
-        split_presence=_split_presence(found, all_masks, mapping, void),
-        together=_together(all_masks, mapping, void),
-        modes=dict(Counter(mask.mode for mask in all_masks).most_common()),
-        problems=tuple(sorted((*named, *problems), key=lambda p: (p.code, p.path))),
-        images_total=found.images_total,
-        masks_total=found.masks_total,
-        images_unlisted=found.images_unlisted,
-        decoded=seen.decoded,
-        not_decoded=seen.not_decoded,
-        void=void,
-        void_declared_by=declared_by,
-        label_map=mapping.plain(),
-        notes=tuple(notes),
-        interrupted=interrupted,
-        images=kept.images,
-        pixels=kept.pixels,
-        shapes=kept.shapes,
-        published=published_lists(found.splits),
-        published_val={name: len(val_names(stems)) for name, stems in found.splits.items()},
-    )
+    with held_back() as pressed:
+        notes = list(found.notes)
+        if interrupted:
+            notes.append(f"incomplete: interrupted after {seen.pairs:,} of {len(jobs):,} pairs")
+        if before is not None and before.hits:
+            words = f"{before.hits:,} of {len(jobs):,} pairs are as they were at the last scan"
+            notes.append(f"{words} and were not read again ({NAME} beside the report)")
+        problems = [problem for _, problem in seen.problems]
+        broken = {problem.path for problem in problems if problem.code == "DATA002"}
+        # A file without a partner that is broken as well is named once, as broken.
+        named = [problem for problem in found.problems if problem.path not in broken]
+        facts = ScanFacts(
+            folder=os.fspath(folder),
+            layout=layout.words,
+            pairs=found.pairs,
+            splits=found.splits,
+            split=found.split,
+            masks=kept.masks,
+            histogram=tally.histogram(),
+            fractions=tally.fractions(),
+            presence=tally.presence(),
+            split_presence=tally.split_presence(),
+            together=tally.together(),
+            modes=modes(tally.sums.masks),
+            problems=tuple(sorted((*named, *problems), key=lambda p: (p.code, p.path))),
+            images_total=found.images_total,
+            masks_total=found.masks_total,
+            images_unlisted=found.images_unlisted,
+            decoded=seen.decoded,
+            not_decoded=seen.not_decoded,
+            void=void,
+            void_declared_by=declared_by,
+            label_map=mapping.plain(),
+            notes=tuple(notes),
+            interrupted=interrupted,
+            images=kept.images,
+            pixels=kept.pixels,
+            shapes=kept.shapes,
+            published=known,
+            published_val=known_val,
+            sums=tally.sums,
+            looked_at=kept.looked_at(),
+        )
     if interrupted:
         return facts
     try:
+        if pressed.count:
+            raise KeyboardInterrupt
         return _compared(facts, found, seen, progress)
     except KeyboardInterrupt:
         note = "incomplete: interrupted while images and masks were compared"
@@ -209,8 +230,7 @@ def _compared(
     if progress is not None:
         progress(seen.pairs, seen.pairs, "comparing images and masks")
     small = [pair for _, pair in seen.small]
-    total = sum(1 for pair in found.pairs if pair.image and pair.mask)
-    aligned = alignment(small, total)
+    aligned = alignment(small, facts.sums.complete if facts.sums else 0)
     overlaps, repeated = repeats(facts)
     return replace(
         facts,
@@ -233,52 +253,3 @@ def _sample(pairs: Sequence[Pair], count: int | None, seed: int) -> set[int]:
         return set(range(len(pairs)))
     drawn = np.random.default_rng(seed).choice(len(pairs), size=count, replace=False)
     return set(drawn.tolist())
-
-
-def _split_presence(
-    found: Collected, masks: Packed[MaskFacts], mapping: LabelMap, void: int | bool | None
-) -> dict[str, dict[int, int]]:
-    """Split → id → masks that hold it, after the label map."""
-    presence = {}
-    for name, listed in found.splits.items():
-        members = set(listed)
-        chosen = (mask for place, mask in masks.items() if found.pairs[place].stem in members)
-        presence[name] = _sums(chosen, mapping, void)[1]
-    return presence
-
-
-def _together(
-    masks: Iterable[MaskFacts], mapping: LabelMap, void: int | bool | None
-) -> dict[tuple[int, int], int]:
-    """Two ids → masks that hold both, void aside; of the most frequent ids alone."""
-    pairs: Counter[tuple[int, int]] = Counter()
-    for mask in masks:
-        there = {mapping.of(label, void) for label in mask.histogram} - {void}
-        if len(there) <= _MOST_TOGETHER:
-            pairs.update(combinations(sorted(there), 2))
-    return dict(pairs.most_common(_PAIRS_TOGETHER))
-
-
-def _fractions(masks: Iterable[MaskFacts]) -> dict[float, int]:
-    """Pixels of each value that is no whole number."""
-    pixels: Counter[float] = Counter()
-    for mask in masks:
-        pixels.update(mask.fractions)
-    return dict(pixels.most_common(_FRACTIONS))
-
-
-def _sums(
-    masks: Iterable[MaskFacts], mapping: LabelMap, void: int | bool | None
-) -> tuple[dict[int, int], dict[int, int]]:
-    """Pixels, and masks, that hold each id, after the label map."""
-    pixels: Counter[int] = Counter()
-    presence: Counter[int] = Counter()
-    new: dict[int, int] = {}
-    for mask in masks:
-        there = set()
-        for label, count in mask.histogram.items():
-            target = new.setdefault(label, mapping.of(label, void))
-            pixels[target] += count
-            there.add(target)
-        presence.update(there)
-    return dict(sorted(pixels.items())), dict(sorted(presence.items()))
