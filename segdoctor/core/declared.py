@@ -19,6 +19,7 @@ class Declared:
     epochs: int | None = None
     steps_per_epoch: int | None = None
     batch_size: int | None = None
+    replicas: int = 1  # copies of the model among which a batch is shared out
     source: str = "arrays"  # where the batch came from: "folder", "arrays", "dataset"
     encoding_declared: bool = True  # False: segdoctor itself encoded the labels for the loss
     range_declared: bool = True  # False: segdoctor itself chose the input range

@@ -177,6 +177,7 @@ class BatchNormObserved:
     inference mode. ``…_beyond_lag`` are the same for the input that flows in the training call,
     less what a moving average that merely lags behind this data would explain.
     ``values_per_example``: values of one channel that one example gives (height × width).
+    ``synchronized``: its statistics are those of all replicas together.
     """
 
     layer: str
@@ -191,6 +192,7 @@ class BatchNormObserved:
     variance_gap_beyond_lag: float = 0.0
     values_per_example: int = 0
     plain_mode: str = ""
+    synchronized: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -44,6 +44,15 @@ class Batch:
     source: str = "arrays"
     preprocess: str = "as given"
     declared_range: bool = True
+
+    def first(self, count: int) -> Batch:
+        """The batch of the first ``count`` examples."""
+        held = {
+            name: array[:count]
+            for name in ("x", "y", "sample_weight", "ids")
+            if (array := getattr(self, name)) is not None
+        }
+        return replace(self, **held, names=self.names[:count])
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Opened:
     graph: GraphFacts | None = None
     compiled: CompileFacts | None = None
     live: bool = False
+    replicas: int = 1  # copies of a live model among which a batch is shared out
     refused: bool = False
     not_loadable: tuple[str, ...] = ()
     unusable: str = ""
@@ -112,6 +113,8 @@ def open_model(request: Request) -> Opened:
 
 
 def _open_live(request: Request) -> Opened:
+    from segdoctor.recorder.replicas import replicas_of
+
     model = request.model
     if not (callable(model) and hasattr(model, "trainable_variables")):
         raise UserError(
@@ -123,7 +126,8 @@ def _open_live(request: Request) -> Opened:
             f"model {clean(getattr(model, 'name', '?'))!r}: expected a built model; call it once, "
             "or give it an Input, so that its weights exist"
         )
-    return Opened(model=model, live=True, run={"model": clean(model.name), "source": "live object"})
+    told = {"model": clean(model.name), "source": "live object"}
+    return Opened(model=model, live=True, replicas=replicas_of(model), run=told)
 
 
 def _open_file(request: Request, path: str) -> Opened:

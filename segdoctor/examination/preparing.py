@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,10 @@ def prepare(
     }
     model, notes = _small(request, opened.model, scan)
     fed = _fed(request, model, settled, scan, declared)
+    whole = len(fed.batch.x) if fed and fed.batch.source == "dataset" else None
+    replicas = opened.replicas
+    if fed and scan is None and replicas > 1:
+        fed, facts["replicas"] = _share(fed, declared, replicas)
     batch = fed.batch if fed else None
     void, by = feeding.void_of(request, batch, scan, settled.ignores)
     if void is None and batch is not None:
@@ -58,8 +62,8 @@ def prepare(
         ignore_label=void,
         ignore_declared_by=by,
         source=batch.source if batch else "none",
-        batch_size=declared.batch_size
-        or (len(batch.x) if batch and batch.source == "dataset" else None),
+        batch_size=declared.batch_size or whole,
+        replicas=replicas,
         encoding_declared=batch.declared_encoding if batch else False,
         range_declared=batch.declared_range if batch else False,
         loss_stand_in=loss is None,
@@ -101,6 +105,21 @@ def prepare(
     )
     facts |= _batch_facts(opened.model, model, batch, void, by)
     return Prepared(run, fed, knowledge, facts, (*notes, *(fed.notes if fed else ())))
+
+
+def _share(fed: feeding.Fed, declared: Declared, replicas: int) -> tuple[feeding.Fed, str]:
+    """What one of several replicas is fed, and that in words."""
+    taken = len(fed.batch.x)
+    # Of arrays, fewer than a batch may have been taken.
+    whole = declared.batch_size or taken
+    share = min(taken, max(-(-whole // replicas), 1))
+    draws = fed.draws and replace(fed.draws, draw=_first_of(fed.draws.draw, share))
+    words = f"{replicas}, examined as the first of them runs it: {share} of {whole} examples"
+    return replace(fed, batch=fed.batch.first(share), draws=draws), words
+
+
+def _first_of(draw: Callable[[], Batch], count: int) -> Callable[[], Batch]:
+    return lambda: draw().first(count)
 
 
 def _small(request: Request, model: Any, scan: ScanFacts | None) -> tuple[Any, tuple[str, ...]]:

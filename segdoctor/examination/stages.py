@@ -108,9 +108,12 @@ class Examination:
             return
         opening.need_tensorflow()
         from segdoctor.recorder.native_log import without_refusals
+        from segdoctor.recorder.replicas import first_replica
         from segdoctor.recorder.snapshot import preserved
 
-        with opening.on_device(request.device), preserved(self.opened.model), without_refusals():
+        model = self.opened.model
+        device = opening.on_device(request.device)
+        with device, first_replica(model), preserved(model), without_refusals():
             self._run_and_try()
 
     def _run_and_try(self) -> None:

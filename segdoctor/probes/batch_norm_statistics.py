@@ -27,8 +27,8 @@ def at_default(fact: BatchNormFacts) -> bool:
 class BatchTooSmall(Probe):
     code = "BN002"
     how = (
-        "The run's own batch size, and for each BN in training mode the number of values of one "
-        "channel that a batch gives it (examples × height × width)."
+        "The run's own batch size, shared out among its replicas, and for each BN in training mode "
+        "the number of values of one channel that a share gives it (examples × height × width)."
     )
     why = (
         "Statistics of few examples are noise: with 3 examples per replica DeepLab stayed at a "
@@ -39,7 +39,7 @@ class BatchTooSmall(Probe):
     fine = "Frozen BN does not look at the batch."
     sources = "tensorflow/models#4367, #5774, #4878, #5148"
 
-    fewest_examples: int = field(default=4, metadata={"doc": "examples in a batch"})
+    fewest_examples: int = field(default=4, metadata={"doc": "examples in a replica's batch"})
 
     def examine(
         self, bn_observed: tuple[BatchNormObserved, ...], declared: Declared
@@ -50,6 +50,11 @@ class BatchTooSmall(Probe):
         size = declared.batch_size
         if size is None:
             raise NotExaminedError("the run's batch size is not known (--batch-size would tell)")
+        shared = ""
+        if declared.replicas > 1 and not all(seen.synchronized for seen in training):
+            training = [seen for seen in training if not seen.synchronized]
+            shared = f" ({size} shared out among {declared.replicas} replicas)"
+            size = max(size // declared.replicas, 1)
         if size >= self.fewest_examples:
             return
         poorest = min(training, key=lambda seen: seen.values_per_example or 1 << 62)
@@ -61,7 +66,7 @@ class BatchTooSmall(Probe):
             else f"so few give the statistics of its {len(training)} BN"
         )
         yield self.finding(
-            f"The batch has {size} example{'s' if size > 1 else ''}: {said}.",
+            f"The batch has {size} example{'s' if size > 1 else ''}{shared}: {said}.",
             (
                 Evidence("examples in a batch", size, self.fewest_examples, "examples"),
                 Evidence("values of a channel", values, None, "values", poorest.layer),

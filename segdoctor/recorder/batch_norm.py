@@ -232,6 +232,7 @@ def observed(
                 variance_gap_beyond_lag=lag_variance,
                 values_per_example=fit.values_per_example,
                 plain_mode=(plain or {}).get(path, ""),
+                synchronized=bool(getattr(layer, "synchronized", False)),
             )
         )
     return tuple(lines)

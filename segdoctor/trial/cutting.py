@@ -29,12 +29,9 @@ class Cut:
 def with_fewer(run: Run, ids: Any, count: int) -> Cut:
     """The run and its ids with the first ``count`` examples."""
     assert run.batch is not None
-
-    def fewer(batch: Batch) -> Batch:
-        return _each(batch, lambda array: np.asarray(array)[:count], batch.names[:count])
-
     words = f"{count} of {len(run.batch.x)} examples"
-    return Cut(replace(run, batch=fewer(run.batch)), np.asarray(ids)[:count], fewer, words)
+    fewer = replace(run, batch=run.batch.first(count))
+    return Cut(fewer, np.asarray(ids)[:count], lambda batch: batch.first(count), words)
 
 
 def with_crop(run: Run, ids: Any, side: int) -> Cut:
@@ -58,20 +55,15 @@ def with_crop(run: Run, ids: Any, side: int) -> Cut:
         return array if whole else np.asarray(array)[:, rows, columns]
 
     def cropped(batch: Batch) -> Batch:
-        return _each(batch, crop, batch.names)
+        held = {
+            name: crop(array)
+            for name in ("x", "y", "ids", "sample_weight")
+            if (array := getattr(batch, name)) is not None
+        }
+        return replace(batch, **held)
 
     words = f"{side} instead of {max(x.shape[1:3])} px"
     return Cut(replace(run, model=model, batch=cropped(run.batch)), crop(ids), cropped, words)
-
-
-def _each(batch: Batch, change: Callable[[Any], Any], names: tuple[str, ...]) -> Batch:
-    """``batch`` with ``change`` made to each of its arrays."""
-    held = {
-        name: change(array)
-        for name in ("x", "y", "ids", "sample_weight")
-        if (array := getattr(batch, name)) is not None
-    }
-    return replace(batch, **held, names=names)
 
 
 def _richest(ids: Any, height: int, width: int) -> tuple[slice, slice]:
