@@ -37,6 +37,7 @@ class LossAsInFit:
             import tf_keras as keras
         else:
             import keras
+        self._behind: dict[tuple[Reach, str], Any] = {}
         self._stuck = ""  # why it is not asked any more
         # Whether a graph helps where it fails eagerly; None: not tried yet. Keras' own need none.
         self._in_graph_too = False if is_of_keras(single(loss)) else None
@@ -127,7 +128,11 @@ class LossAsInFit:
         def value(y: Any, logits: Any, sample_weight: Any) -> Any:
             return self.compute(y, operation(logits), sample_weight)
 
-        return tf.function(value, autograph=False)(y, logits, sample_weight)
+        # `fit` traces it once as well; a trace for each shape.
+        given = (y, logits, sample_weight)
+        shapes = [getattr(part, "shape", None) for part in tf.nest.flatten(given)]
+        traced = self._behind.setdefault((reach, str(shapes)), tf.function(value, autograph=False))
+        return traced(*given)
 
 
 def single(loss: Any) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.training_facts import SweepFacts
 from segdoctor.recorder.forward import TracedForward, quick_tracing
-from segdoctor.recorder.layers import is_tf_keras
 from segdoctor.recorder.loss import LossAsInFit
+from segdoctor.recorder.optimizer_step import OptimizerStep
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.updates import peak_rate, twin_of
 
@@ -75,14 +75,9 @@ class _Steps:
         self.forward = TracedForward(model, training=True)
         self.model, self.x, self.y, self.weight = model, x, y, weight
         self.loss, self.twin = LossAsInFit(loss, model), twin
-        self.plain = is_tf_keras(model)
-        self.variables = (
-            self.forward.trainable_variables() if self.plain else model.trainable_variables
-        )
-        if not self.variables:
+        if not model.trainable_variables:
             raise NotExaminedError("no variable is trainable")
-        twin.build(self.variables)
-        self.update: Any = None
+        self.update = OptimizerStep(twin, model)
 
     def step(self, rate: float) -> float:
         """The loss before a step at ``rate``."""
@@ -96,29 +91,10 @@ class _Steps:
         with quick_tracing():
             gradients = tape.gradient(total, raw)
         self.twin.learning_rate = rate
-        self._apply([gradient for gradient in gradients if gradient is not None], gradients)
+        if any(gradient is not None for gradient in gradients):
+            with quick_tracing():
+                self.update(gradients)
         return float(total)
-
-    def _apply(self, given: list[Any], gradients: list[Any]) -> None:
-        """The update, in a trace of its own: made variable by variable it costs more than all
-        the rest."""
-        import tensorflow as tf
-
-        if not given:
-            return
-        if self.update is None:
-            reached = [
-                variable
-                for gradient, variable in zip(gradients, self.variables, strict=True)
-                if gradient is not None
-            ]
-
-            def update(values: list[Any]) -> None:
-                self.twin.apply_gradients(list(zip(values, reached, strict=True)))
-
-            self.update = tf.function(update, autograph=False)
-        with quick_tracing():
-            self.update([tf.convert_to_tensor(value) for value in given])
 
 
 def useful_range(

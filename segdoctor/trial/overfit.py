@@ -16,12 +16,13 @@ from segdoctor.measures.decoding import predicted_ids
 from segdoctor.measures.iou import class_iou, constant_miou, grid_ceiling, mean_iou
 from segdoctor.recorder.forward import TracedForward, quick_tracing
 from segdoctor.recorder.legacy_batch_norm import legacy_batch_norm
-from segdoctor.recorder.loss import LossAsInFit
 from segdoctor.recorder.modes import first_output, seed_noise, without_noise
+from segdoctor.recorder.optimizer_step import OptimizerStep
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.updates import twin_of
 from segdoctor.trial.judge import SLOW, learnt, verdict_of
+from segdoctor.trial.step_loss import StepLoss
 from segdoctor.trial.traced import TracedNet
 
 _TRACED = 2  # steps: the first traces the network, the second the optimizer
@@ -137,8 +138,8 @@ class _Course:
         self._run, self._exam, self._net, self._length = run, exam, net, length
         self._batch: Batch = run.batch
         self._start, self._traced = start, 0.0
-        self._loss = LossAsInFit(run.loss, run.model)
-        self._update = _Update(twin_of(run.optimizer), net.rest.trainable_variables)
+        self._loss = StepLoss(run.loss, run.model)
+        self._update = OptimizerStep(twin_of(run.optimizer), net.rest)
         self.ceiling = exam.ceiling
         self.constant = constant_miou(exam.ids, exam.void)
         self.losses: list[float] = []
@@ -160,7 +161,7 @@ class _Course:
                 weight, exam = again.sample_weight, replace(exam, ids=again.ids)
             with quick_tracing(), tf.GradientTape() as tape:
                 outputs = self._net(x)
-                value = self._loss.total(y, outputs, weight, self._net.forward.reach)
+                value = self._loss(y, outputs, weight, self._net.forward.reach)
             output = first_output(outputs.y_pred)
             self._last = output if draw is None else None
             self.losses.append(float(value))
@@ -239,35 +240,6 @@ class _Course:
 
 def _eager(model: Any, x: Any, *, training: bool) -> Any:
     return first_output(TracedForward(model, training, eager=True)(x).y_pred)
-
-
-class _Update:
-    """The optimizer's step, traced once: outside the trace of the network, so that each of the
-    two traces stays small."""
-
-    def __init__(self, optimizer: Any, variables: Any) -> None:
-        self._optimizer = optimizer
-        self._variables = list(variables)
-        self._held: list[Any] = []
-        self._traced: Any = None
-        if hasattr(optimizer, "build"):
-            optimizer.build(self._variables)
-
-    def __call__(self, gradients: list[Any]) -> None:
-        import tensorflow as tf
-
-        if self._traced is None:
-            pairs = zip(gradients, self._variables, strict=True)
-            self._held = [variable for gradient, variable in pairs if gradient is not None]
-            if not self._held:
-                raise ValueError("no trainable variable has a gradient: there is nothing to train")
-            self._traced = tf.function(self._apply, autograph=False)
-        self._traced([gradient for gradient in gradients if gradient is not None])
-
-    def _apply(self, gradients: list[Any]) -> None:
-        # Through `apply_gradients`, which Keras 3 and tf_keras both have. Variables without a
-        # gradient are left out, as `fit` leaves them out.
-        self._optimizer.apply_gradients(zip(gradients, self._held, strict=True))
 
 
 def not_run(exam: Exam, verdict: str, why: str) -> TrialRun:
