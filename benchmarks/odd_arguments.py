@@ -168,7 +168,8 @@ def cases(folder: Path) -> Iterator[Case]:
             yield Case(f"check {flag} {what}", command, (0, 1, 2))
         for flag in ("--loss", "--optimizer", "--metric"):
             yield Case(f"check {flag} {what}", ["check", good, *quick, flag, f"{path}:f"], (2,))
-        yield Case(f"check --select {what}", ["check", good, "--select", path], (2,))
+        chosen = (2,) if path.strip() else (0,)  # nothing chosen is everything
+        yield Case(f"check --select {what}", ["check", good, "--select", path], chosen)
     for flag in (
         "--num-classes", "--batch-size", "--epochs", "--steps-per-epoch", "--learning-rate",
         "--budget", "--steps", "--crop", "--trial-batch", "--seed", "--ignore-label",

@@ -150,12 +150,104 @@ def layers(code: str) -> dict[str, Config]:
         "a class name that is no name": {"class_name": ["Lambda"], "name": "x", "config": lam},
         "a module that is no name": {"class_name": "Conv2D", "module": {"a": 1}, "config": {}},
         "dunder": foreign("__import__", "builtins"),
+        **wrapped(lam, lambda_object),
+        **references(lambda_object),
+    }  # fmt: skip
+
+
+def layer(kind: str, **config: Any) -> Config:
+    return {"module": "keras.layers", "class_name": kind, "config": {"name": "x", **config}}
+
+
+def sequential(*inside: Config) -> Config:
+    config = {"name": "inside", "layers": [*inside]}
+    return {"module": "keras", "class_name": "Sequential", "name": "inside", "config": config}
+
+
+def wrapped(lam: Config, lambda_object: Config) -> dict[str, Config]:
+    """Inside other layers."""
+    inner = {**functional(image_input("x"), lam, name="inner"), "name": "inner"}
+    net = functional(image_input("x"), conv("y"), name="inner")
+    return {
+        "nested in a Sequential": sequential(lam),
+        "nested in a functional in a Sequential": sequential(inner),
+        "wrapped with a Sequential": layer("TimeDistributed", layer=sequential(lam)),
+        "wrapped forwards": layer("Bidirectional", layer=lam),
+        "wrapped by its norm": layer("SpectralNormalization", layer=lam),
+        "cell in a stack": layer("RNN", cell=layer("StackedRNNCells", cells=[foreign("Thing")])),
+        "nested with compile settings": {
+            **net, "name": "inner", "compile_config": {"loss": foreign("loss")}
+        },
+        "keras' pipeline": layer("Pipeline", layers=[lam]),
+        "lambda in an Activation": layer("Activation", activation=lambda_object),
+        "lambda in a call": called(conv("x"), "first", mask=lambda_object),
+        "lambda among numbers": conv(strides=[1, lambda_object]),
+        "lambda deep in what no one asks for": conv(_extra={"a": [{"b": [lambda_object]}]}),
+        "lambda to normalise text": layer("TextVectorization", standardize=lambda_object),
+        "a class name that looks like Lambda": {
+            "class_name": "L\u0430mbda", "name": "x",
+            "config": {"name": "x", "function": lambda_object},
+        },
+        "a class name in lower case": {
+            "class_name": "lambda", "name": "x", "config": {"name": "x", "function": lambda_object}
+        },
+    }  # fmt: skip
+
+
+def references(lambda_object: Config) -> dict[str, Config]:
+    """Names of code that lies elsewhere."""
+    return {
+        "builtins.print": conv(activation=function("print", "builtins")),
+        "os.system to split text": layer("TextVectorization", split=function("system", "os")),
+        "builtins.getattr chain": conv(
+            activation=function("Layer.__init__.__globals__", "keras.layers")
+        ),
+        "pickle.loads of NumPy": conv(activation=function("load", "numpy")),
+        "initializer of an embedding": layer(
+            "Embedding", input_dim=3, output_dim=2, embeddings_initializer=foreign("Thing")
+        ),
+        "initializer of attention": layer(
+            "MultiHeadAttention", num_heads=1, key_dim=1, kernel_initializer=foreign("Thing")
+        ),
+        "slice": conv(_part={"class_name": "__slice__", "config": [foreign("Thing")]}),
+        "class reference": conv(
+            _part={"class_name": "__class__", "module": MODULE, "config": "Thing"}
+        ),
+        "a type": conv(_part={"class_name": "type", "module": "builtins", "config": "Thing"}),
+        "map of dtypes": conv(dtype={
+            "class_name": "DTypePolicyMap", "module": "keras.dtype_policies",
+            "config": {"default_policy": foreign("Thing")},
+        }),
+        "build settings": {**conv(), "build_config": foreign("Thing")},
+        "name that is a class": {**conv("x"), "name": {"class_name": "Lambda", "config": {}}},
+        "vocabulary file of numbers": layer("IntegerLookup", vocabulary="/etc/passwd"),
+        "keras' augmentation": layer("RandAugment", value_range=foreign("Thing")),
+        "keras' operation Map": {
+            "class_name": "Map", "module": "keras.src.ops.core", "name": "x",
+            "config": {"name": "x", "f": function("function")},
+        },
+        "keras' custom gradient": {
+            "class_name": "CustomGradient", "module": "keras.src.ops.core", "name": "x",
+            "config": {"f": function("function")},
+        },
+        "keras' data set": foreign("PyDataset", "keras.utils"),
+        "keras' callback": foreign(
+            "LambdaCallback", "keras.callbacks", on_epoch_end=lambda_object
+        ),
+        "keras' export": foreign("ExportArchive", "keras.export"),
+        "keras' feature space": foreign("FeatureSpace", "keras.utils", features={}),
+        "keras' downloads": foreign("MobileNetV2", "keras.applications", weights="http://h/x"),
+        "keras' imports": foreign("system", "keras.src.utils.io_utils.os"),
+        "tensorflow module": foreign("Module", "tensorflow"),
     }  # fmt: skip
 
 
 def compile_settings(code: str) -> dict[str, Config]:
     """Hostile compile settings of a model that is clean."""
     lam = lambdas(code)["keras 3"]
+    adam = {"module": "keras.optimizers", "class_name": "Adam"}
+    wrapper = {"module": "keras.metrics", "class_name": "MeanMetricWrapper"}
+    scaled = {"module": "keras.optimizers", "class_name": "LossScaleOptimizer"}
     return {
         "loss": {"loss": foreign("loss")},
         "loss function": {"loss": function("loss")},
@@ -174,6 +266,15 @@ def compile_settings(code: str) -> dict[str, Config]:
                 "module": "keras.losses", "class_name": "LossFunctionWrapper",
                 "config": {"fn": function("system", "os")},
             }
+        },
+        "loss in a list": {"loss": ["mse", lam]},
+        "loss of an output": {"loss": {"conv": function("loss")}},
+        "loss weights": {"loss": "mse", "loss_weights": lam},
+        "metric function": {"metrics": [function("system", "os")]},
+        "metric in a wrapper": {"metrics": [{**wrapper, "config": {"fn": function("loss")}}]},
+        "schedule as a lambda": {"optimizer": {**adam, "config": {"learning_rate": lam}}},
+        "optimizer in an optimizer": {
+            "optimizer": {**scaled, "config": {"inner_optimizer": foreign("Thing")}}
         },
     }  # fmt: skip
 

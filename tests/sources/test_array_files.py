@@ -121,3 +121,29 @@ def test_masks_of_npy(make: Any, code: str | None, tmp_path: Path) -> None:
     report = scan(tmp_path, fail_on="never")
     errors = {finding.code for finding in report.findings if finding.severity == "error"}
     assert errors == ({code} if code else set())
+
+
+HEADS = {
+    "a call": b"__import__('os').system('true')",
+    "deep": b"(" * 100,
+    "no dictionary": b"[1, 2]",
+    "keys missing": b"{'descr': '|u1'}",
+    "text for a shape": b"{'descr': '|u1', 'fortran_order': False, 'shape': 'ab', }",
+    "not UTF-8": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_header_that_is_no_header(name: str, tmp_path: Path) -> None:
+    head = HEADS[name].ljust(117) + b"\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + head + bytes(64))
+    with pytest.raises(UnreadableError) as caught:
+        read_mask(str(tmp_path / "a.npy"))
+    assert str(caught.value) == "an .npy file that is broken in its header"
+
+
+def test_sizes_below_one_are_no_picture(tmp_path: Path) -> None:
+    head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (-4, 4), }".ljust(117) + b"\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + head + bytes(64))
+    with pytest.raises(UnreadableError, match="which is no picture"):
+        read_mask(str(tmp_path / "a.npy"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,6 +19,9 @@ _HEADS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+
+
+_BROKEN = (ValueError, TypeError, KeyError, SyntaxError, RecursionError, TokenError)
 
 
 class ArrayError(Exception):
@@ -56,11 +60,11 @@ def _npy(file: BinaryIO, limit: int) -> NDArray[Any]:
         if read_head is None:
             raise ArrayError("an .npy file of an unknown version")
         shape, by_columns, kind = read_head(file)
-    except ValueError as error:
-        raise ArrayError(f"not an .npy file: {error}") from error
+    except _BROKEN as error:  # its words name places in memory, other ones each time
+        raise ArrayError("an .npy file that is broken in its header") from error
     if kind.kind not in "biuf":
         raise ArrayError(f"an array of {kind}, not of numbers")
-    if not 2 <= len(shape) <= 3 or not all(shape):
+    if not 2 <= len(shape) <= 3 or min(shape) < 1:
         raise ArrayError(f"an array of shape {shape}, which is no picture")
     count = int(np.prod([int(size) for size in shape], dtype=object))
     if count > 64 * limit:
