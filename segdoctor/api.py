@@ -93,7 +93,7 @@ def check(
     labels : {"ids", "onehot", "onehot-zero", "onehot-255"}, optional
         How the folder's masks are encoded by your pipeline; given, it is judged.
     trial : "auto", False or Trial
-        The overfit trial.
+        The overfit trial; "auto": within 60 s, on a GPU within 30 s.
     select, ignore : codes, families or slugs
     trust : bool
         Let code in a model file run, in a child process that is confined where the system can.
@@ -152,6 +152,7 @@ def check(
         trust=trust,
         device=device,
         trial=trial_of(trial),
+        budget_given=trial != "auto" and trial is not True,
         select=names_of(select),
         ignore=names_of(ignore),
         fail_on=fail_on_of(fail_on),
@@ -237,6 +238,7 @@ def run(
         steps_per_epoch=steps_per_epoch,
         device=device,
         trial=trial_of(trial),
+        budget_given=trial != "auto" and trial is not True,
         select=names_of(select),
         ignore=names_of(ignore),
         fail_on=fail_on_of(fail_on),

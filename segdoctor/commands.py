@@ -63,17 +63,19 @@ def _split_codes(values: list[str]) -> tuple[str, ...]:
     return tuple(part for value in values for part in value.split(",") if part.strip())
 
 
-def _trial(arguments: argparse.Namespace) -> Trial | bool:
+def _trial(arguments: argparse.Namespace) -> Trial | str | bool:
     from segdoctor.core.run import Trial
 
     if arguments.trial == "off":
         return False
-    return Trial(
-        budget_s=arguments.budget or Trial().budget_s,
-        steps=arguments.steps,
-        crop=arguments.crop,
-        batch=arguments.trial_batch,
-    )
+    given = {
+        "budget_s": arguments.budget,
+        "steps": arguments.steps,
+        "crop": arguments.crop,
+        "batch": arguments.trial_batch,
+    }
+    told = {name: value for name, value in given.items() if value is not None}
+    return Trial(**told) if told else "auto"
 
 
 def run(arguments: argparse.Namespace) -> int:

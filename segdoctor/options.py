@@ -117,7 +117,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def add_trial_options(parser: argparse.ArgumentParser) -> None:
     trial = parser.add_argument_group("the trial")
     trial.add_argument("--trial", choices=("auto", "off"), default="auto")
-    trial.add_argument("--budget", type=seconds, default=None, metavar="60s", help="for all trials")
+    trial.add_argument(
+        "--budget", type=seconds, default=None, metavar="60s", help="for all trials (on a GPU: 30s)"
+    )
     trial.add_argument("--steps", type=count, metavar="N", help="steps of each trial run")
     trial.add_argument("--crop", type=count, metavar="PX", help="side of the crop")
     trial.add_argument(

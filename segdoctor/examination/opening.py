@@ -16,6 +16,8 @@ from segdoctor.core.errors import UserError
 from segdoctor.core.model_facts import CompileFacts, GraphFacts, ModelFacts
 from segdoctor.examination.request import Request
 
+GPU_BUDGET_S = 30.0  # of a trial where none is given: its steps take less of it there
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -103,6 +105,14 @@ def on_device(device: str) -> AbstractContextManager[Any]:
         )
         raise UserError(f"device {clean(device)!r}: expected auto or one of {names}")
     return tf.device(f"/{known}:{index or 0}")  # type: ignore[no-any-return]
+
+
+def on_gpu(device: str) -> bool:
+    """Whether the examination runs on a GPU."""
+    import tensorflow as tf
+
+    named = device.lower().startswith("gpu")
+    return bool(tf.config.list_physical_devices("GPU")) and (device == "auto" or named)
 
 
 def open_model(request: Request) -> Opened:

@@ -73,6 +73,7 @@ class Request:
     trust: bool = False
     device: str = "auto"
     trial: Trial | None = None
+    budget_given: bool = True  # False: it is the usual one of the device
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     fail_on: str = "error"

@@ -107,6 +107,9 @@ class Examination:
             self._probe(self._without_a_model())
             return
         opening.need_tensorflow()
+        if request.trial and not request.budget_given and opening.on_gpu(request.device):
+            trial = replace(request.trial, budget_s=opening.GPU_BUDGET_S)
+            self.request = request = replace(request, trial=trial)
         from segdoctor.recorder.native_log import without_refusals
         from segdoctor.recorder.replicas import first_replica
         from segdoctor.recorder.snapshot import preserved
