@@ -4,13 +4,18 @@ report."""
 from __future__ import annotations
 
 import io
+import sys
 
 
 def load_ahead() -> None:
     """Import the libraries of the report and have them do once what they only do the first time.
 
-    Nothing is drawn: the settings that drawing changes belong to whoever draws.
+    Nothing is drawn: the settings that drawing changes belong to whoever draws. Under pytest
+    nothing is done: it parses what is imported, of a plugin's package all of it, and CPython 3.11
+    raises "AST constructor recursion depth mismatch" where two threads parse at once.
     """
+    if "_pytest.assertion.rewrite" in sys.modules:
+        return
     from segdoctor.report import document, html, one_page, screen, text  # noqa: F401
     from segdoctor.report.own_cache import load_matplotlib
 
