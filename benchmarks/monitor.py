@@ -2,7 +2,7 @@
 
     python -m benchmarks.monitor [PAIRS] [KEPT.json]
 
-A small encoder and decoder at 96 px, epochs of 20 steps, with the monitor as it comes and a batch
+A small encoder and decoder at 96 px, epochs of five steps, with the monitor as it comes and a batch
 to look at. In every other epoch its hooks do nothing; the order within a pair of neighbouring
 epochs alternates, so that a machine that gets slower or faster favours neither. It keeps to a share
 of all the time, so it is given half of the usual share for half of the epochs. The figures are the
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-SIDE, BATCH, STEPS = 96, 4, 20
+SIDE, BATCH, STEPS = 96, 4, 5
 
 
 def main(pairs: int = 24, kept: Path | None = None) -> None:
