@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.measured import GradientFacts, HeadFacts
@@ -193,10 +194,13 @@ class GradientExplodes(Probe):
         compiled: CompileFacts | None = None,
         head: HeadFacts | None = None,
         activations: tuple[ActivationFacts, ...] = (),
+        y_train: Any = None,
     ) -> Iterator[Finding]:
         found = kernels(gradients)
         told = list(self._growth(found)) if len(found) >= self.fewest else []
-        yield from told or self._blown_up(gradients, head, activations)
+        # A new net with batch normalisation has large scores in prediction alone.
+        trains = math.inf if y_train is None else float(abs(y_train).max(initial=0.0))
+        yield from told or self._blown_up(gradients, head, activations, trains)
         limit = _clip_norm(compiled)
         if limit is None:
             return
@@ -218,11 +222,12 @@ class GradientExplodes(Probe):
         gradients: Sequence[GradientFacts],
         head: HeadFacts | None,
         activations: Sequence[ActivationFacts],
+        trains: float,
     ) -> Iterator[Finding]:
         """Values that grow on their way to the output, and every kernel's gradient with them."""
         scores = size = 0.0
         if head is not None and head.kind == "logits":
-            scores = max(abs(head.minimum), abs(head.maximum))
+            scores = min(max(abs(head.minimum), abs(head.maximum)), trains)
         last = max(activations, key=lambda fact: fact.depth, default=None)
         if last is not None and last.finite:
             size = math.hypot(last.mean, last.spread)

@@ -64,21 +64,27 @@ def _marks(both: Sequence[Axes], marks: Sequence[Mapping[str, Any]], theme: Them
 
 
 def draw_sweep(axes: Axes, sweep: Mapping[str, Any], theme: Theme) -> None:
-    """Loss by learning rate; the useful range shaded, the run's rate as a line."""
+    """Loss by learning rate; the useful range shaded with a rate to begin with, the run's rate as
+    a line. Losses far above the first are cut off."""
     style(axes, theme)
     losses = [finite(loss) for loss in sweep["losses"]]
-    axes.plot(sweep["rates"], losses, color=theme.series[0], linewidth=1.8)
+    (curve,) = axes.plot(sweep["rates"], losses, color=theme.ink, linewidth=1.8)
     axes.set_xscale("log")
     good = [loss for loss in losses if not math.isnan(loss)]
     if good:
         least, first = min(good), good[0]
-        axes.set_ylim(least - 0.1 * abs(first - least), first + 1.5 * abs(first - least) + 1e-9)
-    entries: list[tuple[Any, str]] = []
+        span = abs(first - least) + 1e-9
+        axes.set_ylim(least - 0.1 * span, first + 0.5 * span)
+    entries: list[tuple[Any, str]] = [(curve, "loss")]
     if sweep.get("low") and sweep.get("high"):
-        span = axes.axvspan(sweep["low"], sweep["high"], color=theme.good, alpha=0.18, linewidth=0)
-        entries.append((span, f"useful: {sweep['low']:.0e} to {sweep['high']:.0e}"))
+        low, high = sweep["low"], sweep["high"]
+        shade = axes.axvspan(low, high, color=theme.good, alpha=0.18, linewidth=0)
+        entries.append((shade, f"useful: {low:.0e} to {high:.0e}"))
+        middle = math.sqrt(low * high)
+        start = axes.axvline(middle, color=theme.good, linewidth=1.4, linestyle=(0, (1, 2)))
+        entries.append((start, f"to begin with: {middle:.0e}"))
     if sweep.get("run"):
-        line = axes.axvline(sweep["run"], color=theme.bad, linewidth=1.2, linestyle=(0, (4, 2)))
+        line = axes.axvline(sweep["run"], color=theme.bad, linewidth=1.4, linestyle=(0, (4, 2)))
         entries.append((line, f"this run: {sweep['run']:.0e}"))
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss before the step")

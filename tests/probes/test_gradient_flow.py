@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from segdoctor.core.engine import examine
@@ -99,6 +100,9 @@ def test_features_that_fade_and_a_head_that_starts_near_zero() -> None:
 def test_values_that_blow_up() -> None:
     logits = HeadFacts((2, 8, 8, 4), 4, 3, "logits", -2600.0, 900.0, 3.0)
     assert answer(GradientExplodes(), gradients=headed(300.0, 1.0), head=logits) == ["error"]
+    # A new net with batch normalisation: large scores in prediction, and not where it trains.
+    trains = {"head": logits, "y_train": np.full((2, 8, 8, 4), 3.0)}
+    assert answer(GradientExplodes(), gradients=headed(3.0, 1.0), **trains) == ["clear"]
     features = (ActivationFacts("relu", "relu", 0.9, 4e4, 4e4, 0.0, 0.0, 8, 64),)
     assert answer(GradientExplodes(), gradients=headed(3e5, 1.0), activations=features) == ["error"]
     # The gradient of a bias may cancel out.
