@@ -181,6 +181,10 @@ class Oscillation(Probe):
     fall: float = field(
         default=1.0, metadata={"doc": "fall over all epochs, in spreads of the noise"}
     )
+    chance: float = field(
+        default=2.2,
+        metadata={"doc": "fall, in standard errors of a third of the epochs, that is no chance"},
+    )
     turns: float = field(
         default=0.45, metadata={"doc": "share of the epochs in which the loss turns round"}
     )
@@ -199,7 +203,11 @@ class Oscillation(Probe):
             raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
         scale = max(abs(shape.level), 1e-12)
         share = shape.noise / scale
-        if share <= self.swing or shape.fall > self.fall * shape.noise:
+        # Of few epochs the medians differ by chance alone.
+        by_chance = self.chance * math.sqrt(2.0 / max(shape.length // 3, 1))
+        least = max(self.fall, by_chance) * shape.noise
+        # The median of values that jump between two levels falls by chance; their mean does not.
+        if share <= self.swing or (shape.fall > least and _mean_fall(values) > 0.5 * least):
             return
         if shape.turns < self.turns or _rate_cycles(history.series):
             return
@@ -225,6 +233,13 @@ class Oscillation(Probe):
                 "optimizer = keras.optimizers.Adam(1e-4)",
             ),
         )
+
+
+def _mean_fall(values: Sequence[float]) -> float:
+    """From the mean of the first third of the finite values to that of the last third."""
+    good = [value for value in values if math.isfinite(value)]
+    third = max(len(good) // 3, 1)
+    return (sum(good[:third]) - sum(good[-third:])) / third
 
 
 def _jump(before: float, after: float) -> float:

@@ -43,6 +43,7 @@ def draw_history(upper: Axes, lower: Axes, history: Mapping[str, Any], theme: Th
     if not scores:
         lower.set_visible(False)
         upper.set_xlabel("epoch")
+        upper.tick_params(labelbottom=True)  # the two share their axis
     legend(lower if scores else upper, theme, entries, columns=2, drop=-0.36)
 
 

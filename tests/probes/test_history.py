@@ -138,6 +138,12 @@ def test_nan_from_an_epoch_on() -> None:
     assert findings({"loss": falling(5), "val_loss": gaps, "iou_9": [math.nan] * 5}) == {}
 
 
+def test_a_loss_that_jumps_between_two_levels() -> None:
+    jumps = [5.0 if place % 5 in (0, 3) else 2.0 for place in range(13)]
+    rest = [5.0 if place % 5 == 2 else 2.0 for place in range(26)]
+    assert "HIST002" in findings({"loss": [5.0, *jumps[:-1], *rest, 5.0]})
+
+
 def test_an_end_that_was_not_written_is_no_nan() -> None:
     loss = falling(38)
     every_fifth = [v if place % 5 == 4 else math.nan for place, v in enumerate(falling(38))]
