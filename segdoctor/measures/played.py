@@ -20,11 +20,13 @@ _MUCH = 0.1 * (1.0 + 1e-6)
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A curve as it would go on to the planned end: ``line`` without its noise, and ``noise``."""
+    """A curve as it would go on to the planned end: ``line`` without its noise, and ``noise``;
+    ``sure``: its fall or rise as it is known, in standard errors."""
 
     line: NDArray[np.float64]
     noise: float
     direction: str
+    sure: float
 
     @property
     def gains(self) -> NDArray[np.float64]:
@@ -37,7 +39,7 @@ def course_of(values: Sequence[float], epochs: int, direction: str) -> Course | 
     """The course of a curve; None for fewer than three finite values.
 
     The line is straight (Theil–Sen) where the curve is so but for its noise, else smoothed; behind
-    the last value it goes on as the second half goes.
+    the last value it goes on as the second half goes, and slows down as that did.
     """
     y, shape = finite_part(values), shape_of(values)
     if shape is None:
@@ -48,10 +50,19 @@ def course_of(values: Sequence[float], epochs: int, direction: str) -> Course | 
     start = float(np.median(y - slope * time[: len(y)]))
     line = np.asarray(start + slope * time, np.float64)
     if float(np.std(y - line[: len(y)])) > _STRAIGHT * shape.noise:
-        half = y[len(y) // 2 :]
         line[: len(y)] = _smooth(y)
-        line[len(y) :] = line[len(y) - 1] + slope_of(half) * np.arange(1, len(line) - len(y) + 1)
-    return Course(line[:epochs], shape.noise, direction)
+        line[len(y) :] = line[len(y) - 1] + _further(y, len(line) - len(y))
+    error = shape.noise * math.sqrt(12.0 / len(y) ** 3)
+    sure = abs(slope) / error if error else math.inf
+    return Course(line[:epochs], shape.noise, direction, sure)
+
+
+def _further(y: NDArray[np.float64], epochs: int) -> NDArray[np.float64]:
+    """What a curve gains in each epoch after its last."""
+    half = len(y) // 2
+    before, now = slope_of(y[:half]), slope_of(y[half:])
+    kept = min(abs(now / before), 1.0) if before else 1.0
+    return np.cumsum(now * kept ** (np.arange(1, epochs + 1) / max(half, 1)))
 
 
 def _smooth(y: NDArray[np.float64]) -> NDArray[np.float64]:

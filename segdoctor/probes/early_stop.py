@@ -41,6 +41,9 @@ class EarlyStopTooEarly(Probe):
             "doc": "gain that the course promises in the planned epochs, in spreads of noise"
         },
     )
+    sure: float = field(
+        default=2.0, metadata={"doc": "slope of the curve, in standard errors, that is no chance"}
+    )
     left: float = field(
         default=0.2, metadata={"doc": "share of the whole gain that is still to come"}
     )
@@ -85,7 +88,7 @@ class EarlyStopTooEarly(Probe):
         wanted = better(callback.monitor)
         if course is None or (wanted and wanted != callback.direction):
             return  # watched with the wrong sign: that is HIST005
-        if course.gains[0] <= self.rising * course.noise:
+        if course.gains[0] <= self.rising * course.noise or course.sure < self.sure:
             return
         share, median = acts_early(callback, course, rate, self.left)
         if share <= self.stopped:
