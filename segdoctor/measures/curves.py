@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,13 +112,26 @@ def rose(values: Sequence[float], gain: float) -> bool:
     return shape.last - min(start, shape.first) > max(gain, 3.0 * shape.noise)
 
 
-def trend(values: Sequence[float]) -> float:
-    """Change in an epoch, by the median of the slopes between all pairs (Theil–Sen)."""
-    return slope_of(finite_part(values))
+def mean_fall(values: Sequence[float]) -> float:
+    """From the mean of the first third of the finite values to that of the last third."""
+    good = [value for value in values if math.isfinite(value)]
+    third = max(len(good) // 3, 1)
+    return (sum(good[:third]) - sum(good[-third:])) / third
+
+
+def rate_cycles(series: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the learning rate itself goes up and down."""
+    for name in ("learning_rate", "lr"):
+        rates = [rate for rate in series.get(name, ()) if math.isfinite(rate)]
+        steps = [b - a for a, b in pairwise(rates)]
+        ups = sum(1 for a, b in pairwise(steps) if a < 0 < b)
+        if ups >= 2:
+            return True
+    return False
 
 
 def slope_of(y: NDArray[np.float64]) -> float:
-    """The median of the slopes between all pairs of values; 0 for fewer than two."""
+    """Change in an epoch, the median of the slopes between all pairs (Theil–Sen)."""
     if len(y) < 2:
         return 0.0
     rows, columns = np.triu_indices(len(y), 1)

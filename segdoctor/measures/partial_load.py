@@ -27,6 +27,8 @@ _CONSTANTS = {
 # Names that Keras gives: the class's, and a number.
 _AUTOMATIC = re.compile(r"(depthwise_|separable_)?(conv|dense)(\d?d)?(_transpose)?(_\d+)?")
 
+_ENLARGING = ("UpSampling2D", "Conv2DTranspose", "Resizing")
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
@@ -69,11 +71,14 @@ def left_out(graph: GraphFacts, weights: Iterable[WeightFacts]) -> LeftOut | Non
             loaded[name] = kernels[0]
     if not fresh or not loaded:
         return LeftOut((), len(loaded), False)
+    classes = {layer.name: layer.class_name for layer in graph.layers}
     before = _reached(loaded, sources)  # what loaded layers take from
     between = before & _reached(loaded, followers)
     stem = {name for name in fresh if not _reached([name], sources) & set(held)}
     alike = {name for name in fresh if _named_alike(name, loaded)}
-    inside = {name for name in alike if _beside(name, loaded)}
+    inside = {
+        name for name in alike if _beside(name, loaded) and not _decodes(name, sources, classes)
+    }
     skipped = {
         name: kernel
         for name, kernel in fresh.items()
@@ -95,6 +100,11 @@ def _beside(name: str, loaded: Iterable[str]) -> bool:
     """Whether a layer of a nested model has loaded ones beside it."""
     outer = name.rpartition("/")[0]
     return bool(outer) and any(other.rpartition("/")[0] == outer for other in loaded)
+
+
+def _decodes(name: str, sources: Mapping[str, tuple[str, ...]], classes: Mapping[str, str]) -> bool:
+    """Whether a layer lies behind an upsampling: a decoder is new on a loaded encoder."""
+    return any(classes[before] in _ENLARGING for before in {name} | _reached([name], sources))
 
 
 def _moved(layer: LayerFacts, weights: Iterable[WeightFacts]) -> set[bool]:

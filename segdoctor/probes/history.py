@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.history_facts import HistoryFacts
@@ -195,7 +194,7 @@ class Oscillation(Probe):
     )
 
     def examine(self, history: HistoryFacts) -> Iterator[Finding]:
-        from segdoctor.measures.curves import shape_of
+        from segdoctor.measures.curves import mean_fall, rate_cycles, shape_of
 
         _, values = curve(history, "loss", "train_loss", "training_loss")
         shape = shape_of(values)
@@ -207,9 +206,9 @@ class Oscillation(Probe):
         by_chance = self.chance * math.sqrt(2.0 / max(shape.length // 3, 1))
         least = max(self.fall, by_chance) * shape.noise
         # The median of values that jump between two levels falls by chance; their mean does not.
-        if share <= self.swing or (shape.fall > least and _mean_fall(values) > 0.5 * least):
+        if share <= self.swing or (shape.fall > least and mean_fall(values) > 0.5 * least):
             return
-        if shape.turns < self.turns or _rate_cycles(history.series):
+        if shape.turns < self.turns or rate_cycles(history.series):
             return
         good = [value for value in values if math.isfinite(value)]
         early = max(good[: max(len(good) // 4, 2)])
@@ -235,27 +234,9 @@ class Oscillation(Probe):
         )
 
 
-def _mean_fall(values: Sequence[float]) -> float:
-    """From the mean of the first third of the finite values to that of the last third."""
-    good = [value for value in values if math.isfinite(value)]
-    third = max(len(good) // 3, 1)
-    return (sum(good[:third]) - sum(good[-third:])) / third
-
-
 def _jump(before: float, after: float) -> float:
     step = after - before
     return step if math.isfinite(step) else -math.inf
-
-
-def _rate_cycles(series: Mapping[str, Sequence[float]]) -> bool:
-    """Whether the learning rate itself goes up and down."""
-    for name in ("learning_rate", "lr"):
-        rates = [rate for rate in series.get(name, ()) if math.isfinite(rate)]
-        steps = [b - a for a, b in pairwise(rates)]
-        ups = sum(1 for a, b in pairwise(steps) if a < 0 < b)
-        if ups >= 2:
-            return True
-    return False
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class WeightsNeverLoaded(Probe):
         found = left_out(graph, weights)
         if found is None:
             raise NotExaminedError(
-                "some kernels are loaded and others as drawn, and the calls of a subclassed net, "
+                "some kernels are loaded and others as drawn, and the calls between the layers, "
                 "which would tell a new head from a gap, are not known"
             )
         if not found.layers:

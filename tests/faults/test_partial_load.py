@@ -111,6 +111,15 @@ def of_depth_too(keras: Any) -> Any:
     return keras.Model([image, depth], decoder(keras, block(layers, x, "block_4")))
 
 
+def enlarged(keras: Any) -> Any:
+    """A whole encoder-decoder as a model within a model, its decoder new and named alike."""
+    base = load(backbone(keras))
+    x = keras.layers.UpSampling2D(2)(base.output)
+    whole = keras.Model(base.input, block(keras.layers, x, "block_6"), name="whole")
+    image = keras.Input(base.input_shape[1:])
+    return keras.Model(image, keras.layers.Conv2D(nets.CLASSES, 1, name="head")(whole(image)))
+
+
 def half_loaded(keras: Any) -> Any:
     model = of_depth_too(keras)
     rng = np.random.default_rng(1)
@@ -149,6 +158,7 @@ SOUND: dict[str, Callable[[Any], Any]] = {
     "a large step": lambda keras: a_little(keras, 1.0),
     "a stem for four channels": lambda keras: flat(keras, load(backbone(keras, 4), "stem")),
     "a new encoder of depth": half_loaded,
+    "a new decoder, nested": enlarged,
 }
 
 
