@@ -62,8 +62,9 @@ def _as_in_inference(original: Any, *args: Any, **kwargs: Any) -> Any:
 def output_gap(one: Any, other: Any) -> float:
     """``mean|one - other| / std(one)`` over all values of the first output."""
     a, b = (np.asarray(first_output(y), dtype=np.float32) for y in (one, other))
-    spread = float(np.std(a, dtype=np.float64))
-    difference = float(np.mean(np.abs(a - b), dtype=np.float64))
+    with np.errstate(invalid="ignore"):  # outputs of NaN and Inf have a gap of NaN
+        spread = float(np.std(a, dtype=np.float64))
+        difference = float(np.mean(np.abs(a - b), dtype=np.float64))
     if difference == 0.0:
         return 0.0
     return difference / spread if spread > 0.0 else float("inf")
