@@ -17,7 +17,8 @@ class DeadUnits(Probe):
     how = (
         "Behind every rectifier, layer or function, the largest value of each channel over the "
         "whole batch, in the training call: a channel whose largest value is 0 gives nothing and "
-        "gets no gradient."
+        "gets no gradient. Then each part of a concatenation of channels (a branch, a skip; the "
+        "sixteen nearest to the output) is set to zero in turn: one that matters moves the output."
     )
     why = "A ReLU whose input is negative for every image stays so: nothing can move it again."
     fix = "A smaller learning rate, He initialisation, biases of 0, LeakyReLU, batch norm before."
