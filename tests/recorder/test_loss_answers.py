@@ -46,13 +46,14 @@ def test_losses_of_keras(channels: int) -> None:
 
 
 def test_a_loss_that_never_returns() -> None:
+    ended = []
+
     def slow(y_true: Any, y_pred: Any) -> Any:
-        time.sleep(3)
+        ended.append(time.sleep(3))
         return tf.reduce_mean(y_pred)
 
-    start = time.perf_counter()
     found = ask_loss(slow, 3, limit_s=0.3)
-    assert time.perf_counter() - start < 2.8
+    assert not ended  # it was not waited for
     assert "no answer within 0.3 s" in found.raises
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 import segdoctor
 from segdoctor.core.errors import UserError
+from segdoctor.sources.settings import from_file
 
 from ..sources.folders import voc
 from ..sources.model_files import (
@@ -113,3 +114,11 @@ def test_more_layers_than_any_net_has(tmp_path: Path) -> None:
     path = write_keras(tmp_path / "m.keras", functional(image_input(), *layers))
     with pytest.raises(UserError, match="at most"):
         segdoctor.inspect(path)
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "file.py/x", "a\0b", "absent"])
+def test_a_file_of_objects_that_cannot_be_is_one_line(path: str, tmp_path: Path) -> None:
+    (tmp_path / "file.py").write_text("")
+    with pytest.raises(UserError, match=r"expected file\.py:name") as caught:
+        from_file(f"{tmp_path / path}:f")
+    assert "\n" not in str(caught.value)

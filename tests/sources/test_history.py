@@ -166,3 +166,11 @@ def test_a_key_that_a_callback_of_the_users_own_writes() -> None:
     slows = watch.ReduceLROnPlateau("f1", mode="max")
     assert [c.written_by for c in read_callbacks([plain, slows])] == ["LambdaCallback"]
     assert [c.written_by for c in read_callbacks([watch.TerminateOnNaN(), slows])] == [""]
+
+
+def test_a_whole_disk_is_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segdoctor.sources.event_file._MOST_FOLDERS", 5)
+    for number in range(6):
+        (tmp_path / f"{number}").mkdir()
+    with pytest.raises(UserError, match="more than 5 folders"):
+        read_history(tmp_path)
