@@ -54,7 +54,6 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "BN001": ("BN003",),
     "BN004": ("BN003", "BN005"),
     "BN005": ("BN003",),
-    "BN008": ("BN005", "BN003"),
     "BN003": ("TRIAL002",),
     "GRAD006": ("GRAD002", "GRAD003"),  # what comes back through a flat end tells nothing
     "OPT001": ("OPT003", "OPT007", "HIST001"),

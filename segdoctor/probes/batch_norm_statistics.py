@@ -1,7 +1,8 @@
-"""BN002, BN004, BN005, BN008: the statistics that batch normalisation holds."""
+"""BN002, BN004, BN005: the statistics that batch normalisation holds."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from segdoctor.core.finding import Evidence, Finding, Fix
 from segdoctor.core.model_facts import BatchNormFacts, GraphFacts, LayerFacts, WeightFacts
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.measures.initial_distribution import constant_of, looks_initial
+from segdoctor.probes.batch_norm_degenerate import without_variance
 
 if TYPE_CHECKING:
     from segdoctor.core.measured import BatchNormObserved, Declared
@@ -204,7 +206,10 @@ class StatisticsStale(Probe):
         bn_observed: tuple[BatchNormObserved, ...],
     ) -> Iterator[Finding]:
         default = {fact.layer for fact in batch_norms if at_default(fact)}
-        judged = [seen for seen in bn_observed if seen.layer not in default]
+        # What a layer without variance, and those behind it, are fed tells nothing: that is BN008.
+        broken = {fact.layer for fact in batch_norms if without_variance(fact)}
+        end = min((seen.depth for seen in bn_observed if seen.layer in broken), default=math.inf)
+        judged = [seen for seen in bn_observed if seen.layer not in default and seen.depth < end]
         entrance = min((seen.depth for seen in bn_observed), default=0.0)
         stale = [seen for seen in judged if self._is_stale(seen, seen.depth == entrance)]
         if not stale:
@@ -245,65 +250,6 @@ class StatisticsStale(Probe):
             seen.mean_gap_beyond_lag > self.unexplained
             or seen.variance_gap_beyond_lag > self.unexplained
         )
-
-
-@dataclass(frozen=True)
-class Degenerate(Probe):
-    code = "BN008"
-    how = "Gamma, beta, moving mean and variance of each BN as stored."
-    why = "A channel without variance or with gamma 0 passes nothing on; NaN passes on NaN."
-    fix = "Load sound weights; give a layer with gamma 0 a new start."
-    fine = (
-        "Gammas that start at zero on purpose (the last BN of a residual branch), single dead "
-        "channels, and variances that are small but not zero."
-    )
-    sources = "FAULTS BN-07; measured"
-
-    smallest_variance: float = field(
-        default=1e-12, metadata={"doc": "largest moving variance of a layer that counts as none"}
-    )
-
-    def examine(
-        self, graph: GraphFacts, batch_norms: tuple[BatchNormFacts, ...]
-    ) -> Iterator[Finding]:
-        layers = {layer.name: layer for layer in graph.layers}
-        faults = [
-            (fact, *fault)
-            for fact in batch_norms
-            if (fault := self._fault(fact, layers)) is not None
-        ]
-        if not faults:
-            return
-        first, what, *_ = faults[0]
-        more = f" ({len(faults)} layers in all)" if len(faults) > 1 else ""
-        yield self.finding(
-            f"The batch normalisation {first.layer} is degenerate: {what}{more}.",
-            [Evidence(what, value, limit, "", fact.layer) for fact, what, value, limit in faults],
-            Fix(
-                "Load sound weights, or initialise these layers anew and let the statistics be "
-                "measured.",
-                "",
-                {"bn.recalibrate": True},
-            ),
-        )
-
-    def _fault(
-        self, fact: BatchNormFacts, layers: Mapping[str, LayerFacts]
-    ) -> tuple[str, float, float] | None:
-        for weight in (fact.gamma, fact.beta, fact.moving_mean, fact.moving_variance):
-            if weight is not None and weight.not_finite:
-                return f"{weight.name} holds NaN or Inf", weight.not_finite, 0
-        variance, gamma = fact.moving_variance, fact.gamma
-        if variance is not None and variance.minimum < 0.0:
-            return "a moving variance is negative", _round(variance.minimum), 0
-        if variance is not None and variance.maximum <= self.smallest_variance:
-            limit = self.smallest_variance
-            return "the moving variance is zero in every channel", _round(variance.maximum), limit
-        config = layers[fact.layer].config if fact.layer in layers else {}
-        starts_at_zero = constant_of(config.get("gamma_initializer"), 1.0) == 0.0
-        if gamma is not None and gamma.zeros == gamma.count and not starts_at_zero:
-            return "gamma is zero in every channel", gamma.zeros, 0
-        return None
 
 
 def _round(value: float) -> float:

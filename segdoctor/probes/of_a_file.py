@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from segdoctor.core.probe import Probe
 from segdoctor.probes.batch_norm import FrozenUsesBatchStatistics
-from segdoctor.probes.batch_norm_statistics import Degenerate, StatisticsAtDefault
+from segdoctor.probes.batch_norm_degenerate import Degenerate
+from segdoctor.probes.batch_norm_statistics import StatisticsAtDefault
 from segdoctor.probes.freeze_boundary import FreezeSplitsBlock
 from segdoctor.probes.graph_design import LinearStack, StrideAndRatesDisagree
 from segdoctor.probes.graph_path import NoGradientOperation

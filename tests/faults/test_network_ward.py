@@ -20,9 +20,9 @@ from segdoctor.probes.batch_norm import (
     TrainInferenceGap,
     WiredModeOverridden,
 )
+from segdoctor.probes.batch_norm_degenerate import Degenerate
 from segdoctor.probes.batch_norm_statistics import (
     BatchTooSmall,
-    Degenerate,
     StatisticsAtDefault,
     StatisticsStale,
 )

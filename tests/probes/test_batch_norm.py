@@ -18,9 +18,9 @@ from segdoctor.probes.batch_norm import (
     TrainInferenceGap,
     WiredModeOverridden,
 )
+from segdoctor.probes.batch_norm_degenerate import Degenerate
 from segdoctor.probes.batch_norm_statistics import (
     BatchTooSmall,
-    Degenerate,
     StatisticsAtDefault,
     StatisticsStale,
 )
@@ -241,6 +241,21 @@ CASES: list[tuple[str, Probe, dict[str, object], list[str]]] = [
             ),
         },
         ["error"],
+    ),
+    (
+        "frozen layer without variance: that is BN008",
+        StatisticsStale(),
+        {
+            "batch_norms": (
+                replace(
+                    norm(trainable=False), moving_variance=weight("bn", "moving_variance", 0.0, 0.0)
+                ),
+            ),
+            "bn_observed": (
+                seen(trainable=False, training_mode="moving", mean_gap=9e5, variance_gap=12.0),
+            ),
+        },
+        ["clear"],
     ),
     (
         "lag explains it",

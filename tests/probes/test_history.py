@@ -244,6 +244,13 @@ def test_the_direction_of_a_callback(monitor: str, direction: str, sick: bool) -
     assert ("HIST005" in findings(None, callback)) is sick
 
 
+def test_only_what_is_restored_gives_back_the_worst_weights() -> None:
+    for restores in (True, False):
+        callback = stopping("val_mean_iou", mode="auto", patience=50, restores=restores)
+        message = findings(None, callback)["HIST005"].message
+        assert ("worst weights" in message) is restores
+
+
 def test_an_unknown_key_is_judged_beside_the_loss() -> None:
     rises = np.linspace(0.1, 0.8, 20).tolist()
     series = {"loss": falling(20), "val_thing": rises}
