@@ -232,8 +232,9 @@ def _tensorflow_random() -> Restore:
     value = None if generator is None else values_of(generator.state)
     if seed is not None:
         # TensorFlow keeps the state of a random operation by its seeds: with the user's seeds
-        # the operations of the block would draw from the user's streams.
-        context._seed = seed ^ _OWN_STREAM
+        # the operations of the block would draw from the user's streams. A sum, for an exclusive
+        # or would lead a block within a block back to them.
+        context._seed = (seed + _OWN_STREAM) % 2**31
         context._rng = random.Random(context._seed)
 
     def restore() -> None:

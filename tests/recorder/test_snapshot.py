@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,23 @@ def test_what_is_done_inside_is_undone(library: str) -> None:
     assert model.train_function is function
     history = model.fit(x, y, verbose=0).history
     assert np.isfinite(history["loss"][0])
+
+
+def test_a_block_within_a_block_draws_nothing_of_mine() -> None:
+    import tensorflow as tf
+
+    keras = package("tf_keras")
+    model = nets.sequential(keras)
+
+    def drawn(*, blocks: int) -> bytes:
+        keras.utils.set_random_seed(5)
+        with ExitStack() as stack:
+            for _ in range(blocks):
+                stack.enter_context(preserved(model))
+                tf.nn.dropout(tf.ones((4,)), 0.5)
+        return bytes(tf.random.uniform((3,)).numpy().tobytes())
+
+    assert drawn(blocks=0) == drawn(blocks=1) == drawn(blocks=2) == drawn(blocks=3)
 
 
 def test_one_frozen_layer_in_a_trainable_model_stays_so() -> None:
