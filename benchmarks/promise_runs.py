@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -15,7 +16,15 @@ from pathlib import Path
 import segdoctor
 from segdoctor.examination import apart
 from tests.examination.test_apart import TRIES, children, examined
-from tests.sources.model_files import conv, conv_weights, functional, image_input, write_h5
+from tests.security.hostile_models import bytecode, lambdas
+from tests.sources.model_files import (
+    conv,
+    conv_weights,
+    functional,
+    image_input,
+    write_h5,
+    write_keras,
+)
 
 Row = tuple[str, str, str, bool]
 
@@ -40,6 +49,31 @@ def sandbox(folder: Path) -> Iterator[Row]:
         "all six refused" if result == "1.0" else f"not all refused; {said}",
         "refused",
         result == "1.0" and (inside / "x").exists(),
+    )
+
+
+def trusted(folder: Path) -> Iterator[Row]:
+    """A Lambda that would write: refused; with --trust it runs, and may not."""
+    here = folder / "trusted"
+    here.mkdir()
+    marker = here / "marker"
+    lam = lambdas(bytecode(marker))["keras 3"]
+    path = write_keras(here / "m.keras", functional(image_input(), lam))
+    told = []
+    for more in ([], ["--trust"]):
+        command = ["check", str(path), *more, "--format", "json", "--out", str(here / "out")]
+        done = subprocess.run(
+            [sys.executable, "-m", "segdoctor", *command],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        told.append((done.returncode, json.loads(done.stdout)["run"].get("trusted_sha256")))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (refused, _), (_, said) = told
+    yield (
+        "5 a Lambda that writes: without --trust, with it",
+        f"exit {refused}; sha256 told: {said == digest}, written: {marker.exists()}",
+        "exit 4; told, not written",
+        refused == 4 and said == digest and not marker.exists(),
     )
 
 

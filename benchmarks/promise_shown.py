@@ -17,6 +17,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import segdoctor
 from segdoctor.core.engine import examine_all
 from segdoctor.core.trace import Missing, Trace
@@ -170,6 +172,22 @@ def _healthy(folder: Path) -> tuple[Path, Path]:
     return model, voc(folder / "data", 4)
 
 
+_HOOK = """
+import sys
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.bind", "socket.sendto"):
+        note(event)
+def note(word):
+    try:
+        with open({log!r}, "a") as log:
+            log.write(word + "\\n")
+    except OSError:
+        pass  # the confined child, whose sockets the system refuses
+note("begun")
+sys.addaudithook(hook)
+"""
+
+
 def nothing_elsewhere(folder: Path) -> Iterator[Row]:
     """A check with a trial, a scan and an inspect, with a home of their own."""
     here = folder / "elsewhere"
@@ -177,7 +195,9 @@ def nothing_elsewhere(folder: Path) -> Iterator[Row]:
     for part in ("home", "tmp", "work"):
         (here / part).mkdir()
     before = _state(here)
-    out = folder / "elsewhere-out"
+    out, hook = folder / "elsewhere-out", folder / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(_HOOK.format(log=str(hook / "log")))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG", "MPL", "KERAS"))}
     home = {"HOME": str(here / "home"), "TMPDIR": str(here / "tmp")}
     for command in (
@@ -188,7 +208,7 @@ def nothing_elsewhere(folder: Path) -> Iterator[Row]:
     ):  # fmt: skip
         subprocess.run(
             [sys.executable, "-B", "-m", "segdoctor", *command, "--out", str(out)],
-            cwd=here / "work", env={**kept, **home, "PYTHONPATH": os.getcwd()},
+            cwd=here / "work", env={**kept, **home, "PYTHONPATH": f"{hook}:{os.getcwd()}"},
             capture_output=True, check=False,
         )  # fmt: skip
     changed = sorted({*_state(here).items()} ^ {*before.items()})
@@ -200,6 +220,44 @@ def nothing_elsewhere(folder: Path) -> Iterator[Row]:
         str(len(changed)),
         "0",
         not changed and whole,
+    )
+    log = (hook / "log").read_text().split()
+    tried = sum(word != "begun" for word in log)
+    yield "13 the same: connections tried", str(tried), "0", not tried and "begun" in log
+
+
+def live_as_before(folder: Path) -> Iterator[Row]:
+    """A live model, its optimizer and the random state, after an examination with a trial."""
+    import keras
+
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(-1, 1, (2, 16, 16, 3)).astype("float32"), rng.integers(0, 2, (2, 16, 16))
+    i = keras.Input((16, 16, 3))
+    hidden = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, padding="same")(i))
+    model = keras.Model(i, keras.layers.Conv2D(2, 1)(hidden))
+    model.layers[1].trainable = False
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x, y, verbose=0)
+
+    def state() -> list[Any]:
+        arrays = [*model.get_weights(), *(np.asarray(v) for v in model.optimizer.variables), x, y]
+        flags = [layer.trainable for layer in model.layers]
+        objects = [id(model.optimizer), id(model.loss), id(model.train_function)]
+        return [
+            *(array.tobytes() for array in arrays),
+            *flags,
+            *objects,
+            str(np.random.get_state()),
+        ]
+
+    before = state()
+    report = segdoctor.check(model, (x, y), trial=segdoctor.Trial(steps=2, crop=16))
+    changed = sum(a != b for a, b in zip(before, state(), strict=True))
+    yield (
+        "13 a live run after a check with a trial: parts changed",
+        f"{changed} of {len(before)}, {len(report.trials)} trials",
+        "0",
+        changed == 0 and bool(report.trials),
     )
 
 

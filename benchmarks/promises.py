@@ -19,8 +19,18 @@ from benchmarks import promise_faults as faults
 from benchmarks import promise_files as files
 from benchmarks import promise_runs as runs
 from benchmarks import promise_shown as shown
+from benchmarks.model_scanners import groups, of_segdoctor
 
 Row = tuple[str, str, str, bool]  # promise, measured, limit, holds
+
+
+def clean_models(folder: Path, data: Path) -> Iterator[Row]:
+    """No alarm; what other scanners find is measured by ``benchmarks.model_scanners``."""
+    here = folder / "groups"
+    here.mkdir()
+    clean = [*groups(here, data)["clean"].values()]
+    alarms = sum(of_segdoctor(path) for path in clean)
+    yield f"6 {len(clean)} clean files: alarms of code", str(alarms), "0", alarms == 0
 
 
 def steps(folder: Path, data: Path | None, short: bool) -> dict[str, Callable[[], Iterator[Row]]]:
@@ -33,6 +43,7 @@ def steps(folder: Path, data: Path | None, short: bool) -> dict[str, Callable[[]
         "names": lambda: shown.names(folder),
         "exits": lambda: shown.exits(folder),
         "sandbox": lambda: runs.sandbox(folder),
+        "trusted": lambda: runs.trusted(folder),
         "ends": lambda: runs.ends(folder),
         "killed_while_writing": lambda: runs.killed_while_writing(folder, 2 if short else 50),
         "full_disk": lambda: runs.full_disk(folder),
@@ -42,6 +53,7 @@ def steps(folder: Path, data: Path | None, short: bool) -> dict[str, Callable[[]
             "interrupted": lambda: runs.interrupted(folder, 24),
             "same_twice": lambda: shown.same_twice(folder),
             "nothing_elsewhere": lambda: shown.nothing_elsewhere(folder),
+            "live_as_before": lambda: shown.live_as_before(folder),
             "no_memory": lambda: faults.no_memory(folder),
             "not_a_number": lambda: faults.not_a_number(folder),
             "hanging_data": lambda: faults.hanging_data(folder),
@@ -49,6 +61,7 @@ def steps(folder: Path, data: Path | None, short: bool) -> dict[str, Callable[[]
             "replaced_lambdas": lambda: faults.replaced_lambdas(folder),
         }
     if data is not None:
+        found["clean_models"] = lambda: clean_models(folder, data)
         found["public_models"] = lambda: files.public_models(data / "models")
         found["bad_images"] = lambda: files.bad_images(folder, data)
         if not short:
