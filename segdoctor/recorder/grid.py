@@ -24,7 +24,7 @@ def logits_grid(model: Any, x: Any) -> tuple[int, int] | None:
     try:
         tensor = model.outputs[0]
         by_tensor = {id(output): layer for layer in layers for output in _outputs(layer)}
-    except (AttributeError, ValueError, IndexError):
+    except (AttributeError, ValueError, IndexError, TypeError):  # tf_keras: outputs are None
         return None
     for _ in range(64):
         layer = by_tensor.get(id(tensor))
