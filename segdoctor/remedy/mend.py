@@ -129,49 +129,49 @@ def _model(mended: Mended, request: Request, target: Path) -> None:
     patch = mended.plan.of(MODEL)
     if not patch:
         return
-    from segdoctor.remedy.model_changes import Bench
+    from segdoctor.remedy.model_changes import Workpiece
     from segdoctor.sources.model_file import open_model_file
     from segdoctor.sources.model_file.rewrite import rewrite
 
     path = os.fspath(request.model)
     request.say("writing the model file", None, None)
     opened = open_model_file(path)
-    bench = Bench(opened, request.seed)
+    piece = Workpiece(opened, request.seed)
     if "optimizer.name" in mended.plan.patch and patch.pop("optimizer.learning_rate", None):
         mended.undone["optimizer.learning_rate"] = "it is that of another optimizer: compile anew"
-    bench.apply(patch)
+    piece.apply(patch)
     if "bn.recalibrate" in patch:
-        _statistics(mended, request, opened, bench)
-    mended.undone |= bench.undone
-    if not bench.changes:
+        _statistics(mended, request, opened, piece)
+    mended.undone |= piece.undone
+    if not piece.changes:
         return
     new = target / Path(path).name
-    rewrite(opened, bench.changes, new)
+    rewrite(opened, piece.changes, new)
     open_model_file(new)  # it can be read: an error here is told and not hidden
     mended.written.append(str(new))
-    mended.done |= {name: f"{clean(new)}: {words}" for name, words in bench.done.items()}
-    if bench.changes.restart:
+    mended.done |= {name: f"{clean(new)}: {words}" for name, words in piece.done.items()}
+    if piece.changes.restart:
         mended.notes.append("the optimizer's state is not in the copy: other variables train there")
 
 
-def _statistics(mended: Mended, request: Request, opened: Any, bench: Any) -> None:
+def _statistics(mended: Mended, request: Request, opened: Any, piece: Any) -> None:
     from segdoctor.examination.feeding import is_folder, scanned
     from segdoctor.remedy.statistics import recalibrated
     from segdoctor.sources.model_file import ModelFileError
 
-    bench.done.pop("bn.recalibrate", None)
+    piece.done.pop("bn.recalibrate", None)
     if not is_folder(request.data):
-        bench.undone["bn.recalibrate"] = "there is no data set folder to measure on (--data)"
+        piece.undone["bn.recalibrate"] = "there is no data set folder to measure on (--data)"
         return
     preprocess = mended.plan.patch.get("data.preprocess", mended.report.run.get("preprocess"))
     try:
         arrays = recalibrated(request, opened, scanned(request), str(preprocess))
     except (ModelFileError, UserError) as error:
-        bench.undone["bn.recalibrate"] = str(error)
+        piece.undone["bn.recalibrate"] = str(error)
         return
-    bench.changes.arrays |= arrays
+    piece.changes.arrays |= arrays
     count = len(arrays) // 2
-    bench.done["bn.recalibrate"] = f"moving statistics of {count} layers measured on the data"
+    piece.done["bn.recalibrate"] = f"moving statistics of {count} layers measured on the data"
 
 
 def _masks(mended: Mended, request: Request, target: Path) -> None:

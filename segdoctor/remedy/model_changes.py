@@ -19,7 +19,7 @@ from segdoctor.sources.model_file.rewrite import Changes
 _INNER = ("Conv2D", "Dense", "Conv2DTranspose", "SeparableConv2D", "DepthwiseConv2D")
 
 
-class Bench:
+class Workpiece:
     """Tries each part of the fix on a copy of the configuration; ``done`` says what was changed
     and ``undone`` why the rest could not be."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from segdoctor.core.errors import UserError
-from segdoctor.remedy.model_changes import Bench
+from segdoctor.remedy.model_changes import Workpiece
 from segdoctor.sources.model_file import open_model_file
 from segdoctor.sources.model_file import rewrite as writing
 from segdoctor.sources.model_file.rewrite import rewrite
@@ -43,17 +43,17 @@ def h5(folder: Path, head: dict[str, Any], weights: Any, version: str = "2.15.0"
     return path
 
 
-def mended(path: Path, patch: dict[str, Any], **arrays: Any) -> tuple[Bench, Any]:
+def mended(path: Path, patch: dict[str, Any], **arrays: Any) -> tuple[Workpiece, Any]:
     opened = open_model_file(path)
-    bench = Bench(opened, seed=0)
-    bench.apply(patch)
-    bench.changes.arrays |= arrays.get("arrays", {})
+    piece = Workpiece(opened, seed=0)
+    piece.apply(patch)
+    piece.changes.arrays |= arrays.get("arrays", {})
     before = path.read_bytes()
     new = path.parent / "new" / path.name
-    rewrite(opened, bench.changes, new)
+    rewrite(opened, piece.changes, new)
     assert path.read_bytes() == before
     assert [p.name for p in new.parent.iterdir()] == [path.name]
-    return bench, open_model_file(new)
+    return piece, open_model_file(new)
 
 
 def test_activation_and_compile_settings_of_an_h5_file(tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_activation_and_compile_settings_of_an_h5_file(tmp_path: Path) -> None:
         "loss.from_logits": True,
         "optimizer.learning_rate": 1e-3,
     }
-    bench, new = mended(path, patch)
-    assert bench.undone == {}
-    assert set(bench.done) == set(patch)
+    piece, new = mended(path, patch)
+    assert piece.undone == {}
+    assert set(piece.done) == set(patch)
     facts = new.facts
     assert new.config["config"]["layers"][-1]["config"]["activation"] == "linear"
     assert facts.compiled is not None
@@ -80,14 +80,14 @@ def test_activation_and_compile_settings_of_an_h5_file(tmp_path: Path) -> None:
 
 def test_a_head_of_more_channels_is_drawn_anew(tmp_path: Path) -> None:
     path = h5(tmp_path, conv(filters=4), conv_weights())
-    bench, new = mended(path, {"head.channels": 21})
+    piece, new = mended(path, {"head.channels": 21})
     shapes = {(w.layer, w.name): w.shape for w in new.facts.weights}
     assert shapes["conv", "kernel"] == (3, 3, 3, 21)
     assert shapes["conv", "bias"] == (21,)
     kernel = next(w for w in new.facts.weights if w.name == "kernel")
     limit = (6 / (9 * 24)) ** 0.5
     assert 0.9 * limit < kernel.maximum <= limit
-    assert "not trained" in bench.done["head.channels"]
+    assert "not trained" in piece.done["head.channels"]
     with h5py.File(new.path) as file:
         assert "optimizer_weights" not in file  # it was that of other variables
 
@@ -128,12 +128,12 @@ def test_statistics_of_a_keras_file(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     path = h5(tmp_path, conv(), conv_weights(), version="2.3.1")
-    bench = Bench(open_model_file(path), seed=0)
-    bench.apply({"head.activation": "remove", "loss.ignore_class": 255, "bn.unwire": True})
-    assert bench.done == {}
-    assert "no activation was found" in bench.undone["head.activation"]
-    assert "2.3.1" in bench.undone["loss.ignore_class"]
-    assert "says nothing" in bench.undone["bn.unwire"]
+    piece = Workpiece(open_model_file(path), seed=0)
+    piece.apply({"head.activation": "remove", "loss.ignore_class": 255, "bn.unwire": True})
+    assert piece.done == {}
+    assert "no activation was found" in piece.undone["head.activation"]
+    assert "2.3.1" in piece.undone["loss.ignore_class"]
+    assert "says nothing" in piece.undone["bn.unwire"]
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(
@@ -141,11 +141,11 @@ def test_nothing_is_overwritten_and_nothing_half_written(
 ) -> None:
     path = h5(tmp_path, conv(activation="softmax"), conv_weights())
     opened = open_model_file(path)
-    bench = Bench(opened, seed=0)
-    bench.apply({"head.activation": "remove"})
+    piece = Workpiece(opened, seed=0)
+    piece.apply({"head.activation": "remove"})
     before = path.read_bytes()
     with pytest.raises(UserError, match="nothing is overwritten"):
-        rewrite(opened, bench.changes, path)
+        rewrite(opened, piece.changes, path)
     assert path.read_bytes() == before
 
     def full(*args: Any, **kwargs: Any) -> None:
@@ -153,7 +153,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(
 
     monkeypatch.setattr(writing, "_replace_arrays", full)
     with pytest.raises(UserError, match=r"cannot write .*No space left"):
-        rewrite(opened, bench.changes, tmp_path / "new" / "m.h5")
+        rewrite(opened, piece.changes, tmp_path / "new" / "m.h5")
     assert list((tmp_path / "new").iterdir()) == []
     assert [p.name for p in tmp_path.iterdir()] in (["m.h5", "new"], ["new", "m.h5"])
 
