@@ -218,6 +218,7 @@ def _pictures(done: Examination) -> tuple[Picture, ...]:
 
 def _as_image(x: Any) -> Any:
     """uint8 (H, W, 3) of an image in any range."""
+    x = np.nan_to_num(x, posinf=0.0, neginf=0.0)
     low, high = float(x.min()), float(x.max())
     if low < 0 or high <= 1:
         x = (x - low) / max(high - low, 1e-9) * 255

@@ -10,6 +10,8 @@ from segdoctor.core.finding import Finding
 from segdoctor.core.probe import Probe
 from segdoctor.core.trial_facts import AS_IT_IS, TrialRun
 
+_EXCHANGED = ("TRIAL004", "TRIAL005", "TRIAL006", "TRIAL007")
+
 # Shown by exact arithmetic or by the bytes of the files: no trial can add to it.
 EXACT = frozenset(
     (
@@ -19,7 +21,7 @@ EXACT = frozenset(
         *("LBL004", "LBL005", "LBL007", "LBL009", "LBL011", "DATA001", "DATA002", "DATA003"),
         *("GRAD001", "GRAD004", "GRAD007"),
         # Shown by the trials themselves.
-        *("TRIAL002", "TRIAL004", "TRIAL005", "TRIAL006", "TRIAL007"),
+        *("TRIAL002", *_EXCHANGED),
     )
 )
 
@@ -37,14 +39,16 @@ def diagnosis_of(
     errors = leading_errors(findings)
     if not errors:
         return () if complete else None
+    exchanged = {f.because_of for f in findings if f.code in _EXCHANGED}
     proven = [
         f.code
         for f in errors
         if (f.verdict is not None and f.verdict.status == "confirmed")
         or (f.code in EXACT and (f.verdict is None or f.verdict.status != "refuted"))
+        # No fix could be tried, but the run learns with that part exchanged.
+        or (f.code in exchanged and f.verdict is None)
     ]
-    told = [*decisive, *(code for code in proven if code not in decisive)]
-    return tuple(told) if told else None
+    return tuple(dict.fromkeys([*decisive, *proven])) or None
 
 
 def headline_of(
@@ -77,6 +81,9 @@ def headline_of(
         )
     elif diagnosis is None:
         proof = " This is not yet proven by a trial."
+    else:
+        shown = (f for f in findings if f.code in _EXCHANGED and f.because_of == first.code)
+        proof = "".join(f" {f.message}" for f in shown)
     return f"{told}{proof}{more}"
 
 
