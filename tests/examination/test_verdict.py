@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from segdoctor.core.finding import Finding, Verdict
+from segdoctor.core.finding import Finding, Verdict, VerdictStatus
 from segdoctor.examination.verdict import diagnosis_of, headline_of
 
 BROKEN = Finding("DATA010", "1 of 4 images holds NaN", severity="error")
@@ -19,7 +19,7 @@ BLAMED = Finding(
 
 
 def test_an_error_without_a_fix_is_shown_by_the_exchange_of_its_part() -> None:
-    found = diagnosis_of((BROKEN, BLAMED), (), complete=True)
+    found = diagnosis_of((BROKEN, BROKEN, BLAMED), (), complete=True)
     assert found == ("DATA010",)
     assert headline_of((BROKEN, BLAMED), found, (), "run") == (
         "1 of 4 images holds NaN. Only exchanging the data made the run learn."
@@ -27,8 +27,8 @@ def test_an_error_without_a_fix_is_shown_by_the_exchange_of_its_part() -> None:
 
 
 @pytest.mark.parametrize("status", ["refuted", "inconclusive"])
-def test_an_error_whose_fix_did_not_help_is_not(status: str) -> None:
-    tried = replace(BROKEN, verdict=Verdict(status))
+def test_an_error_whose_fix_did_not_help_is_not(status: VerdictStatus) -> None:
+    tried = replace(BROKEN, verdict=Verdict(status, "none", ""))
     assert diagnosis_of((tried, BLAMED), (), complete=True) is None
 
 
