@@ -59,7 +59,7 @@ def views_of(request: Request) -> tuple[tuple[View, ...], tuple[str, ...], Reque
         return keras_of(model).Model(model.inputs, tensor, name=f"{model.name}_{name}")
 
     loss = request.loss if request.loss is not None else compiled_loss(model)
-    metrics = request.metrics if request.metrics is not None else _compiled_metrics(model)
+    metrics = request.metrics if request.metrics is not None else compiled_metrics(model)
     optimizer = request.optimizer if request.optimizer is not None else optimizer_of(model)
     data = _copies(request.data, len(outputs))
     whole = training_of(request, model)
@@ -219,7 +219,8 @@ def _given(request: Request) -> tuple[dict[str, Any], Any, Request]:
     return outputs_of(request.model, example), example, request
 
 
-def _compiled_metrics(model: Any) -> Any:
+def compiled_metrics(model: Any) -> Any:
+    """The metrics as they were given to ``compile``."""
     held = getattr(model, "_compile_metrics", None) or getattr(model, "compiled_metrics", None)
     return getattr(held, "_user_metrics", None)
 

@@ -39,7 +39,7 @@ def unpacked(request: Request) -> tuple[Request, tuple[str, ...]]:
     try:
         batch, request = peeked(request)
     except Exception as error:  # noqa: BLE001 - the boundary: it is told where the data are read
-        return (_raising(request, error) if hasattr(request.data, "__next__") else request), ()
+        return (raising(request, error) if hasattr(request.data, "__next__") else request), ()
     y, channels = np.asarray(batch.y), int(shape[-1])
     fits = y.ndim == len(shape) and batch.sample_weight is None
     core = packed_as(y, channels) if fits else None
@@ -71,7 +71,7 @@ def _label_shape(data: Any) -> tuple[Any, ...]:
     return tuple(getattr(labels, "shape", None) or ())
 
 
-def _raising(request: Request, error: Exception) -> Request:
+def raising(request: Request, error: Exception) -> Request:
     """A generator that failed fails again when it is read in earnest."""
 
     def again() -> Iterator[Any]:

@@ -21,6 +21,7 @@ from segdoctor.examination import (
     outputs,
     own_training,
     packed,
+    several_inputs,
     training_tables,
     verdict,
 )
@@ -57,12 +58,13 @@ def examined(request: Request) -> Report:
 
 def _of_all_outputs(request: Request) -> Report:
     request, taken = added_loss.taken_apart(request)
+    request, inputs = several_inputs.as_one(request)
     if not taken:
         request, taken = own_training.asked_itself(request)
     request, weights = packed.unpacked(request)
     request, turned = classes_first.with_classes_last(request)
     request, flat = flat_output.with_a_channel(request)
-    taken = (*taken, *weights, *turned, *flat)
+    taken = (*taken, *inputs, *weights, *turned, *flat)
     views, notes, request = outputs.views_of(request)
     first, names = _examined(views[0].request if views else request)
     if names:
