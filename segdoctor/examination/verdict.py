@@ -19,7 +19,7 @@ EXACT = frozenset(
         *("LOSS005", "LOSS006", "LOSS007", "LOSS010"),
         *("LOSS001", "LOSS003", "IGN001", "IGN002", "IGN003", "LBL001", "LBL002", "LBL003"),
         *("LBL004", "LBL005", "LBL007", "LBL009", "LBL011", "DATA001", "DATA002", "DATA003"),
-        *("GRAD001", "GRAD004", "GRAD007"),
+        *("DATA016", "GRAD001", "GRAD004", "GRAD007"),
         # Shown by the trials themselves.
         *("TRIAL002", *_EXCHANGED),
     )

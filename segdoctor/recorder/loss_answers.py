@@ -146,7 +146,10 @@ def equal_for(loss: Any, *asked: Any) -> str | None:
         return None  # a function, or a class of the user's own around one of Keras'
     if "call" in vars(loss) or "__call__" in vars(loss):
         return None
-    return repr((type(loss), loss.get_config(), asked))
+    # Not all settings are in the configuration: the axis of a CosineSimilarity is not.
+    plain = {name: v for name, v in vars(loss).items() if isinstance(v, str | int | float | tuple)}
+    kwargs = getattr(loss, "_fn_kwargs", None)
+    return repr((type(loss), loss.get_config(), plain, kwargs, asked))
 
 
 def _tells_more(found: LossContract, before: LossContract) -> bool:

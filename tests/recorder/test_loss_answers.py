@@ -95,3 +95,11 @@ def test_an_equal_loss_of_keras_is_asked_once_and_any_other_each_time() -> None:
     changed.call = own
     for strange in (own, Own(), changed, "my_loss"):
         assert equal_for(strange) is None
+
+
+def test_settings_that_are_not_in_the_configuration_count() -> None:
+    from segdoctor.recorder.loss_answers import equal_for
+
+    one, other = losses.CosineSimilarity(axis=-1), losses.CosineSimilarity(axis=1)
+    assert equal_for(one) == equal_for(losses.CosineSimilarity())
+    assert equal_for(one) != equal_for(other)
