@@ -151,8 +151,10 @@ class Child:
     def _listen(self, enough: Callable[[], bool]) -> bool:
         """Take what the child says until it ends (False) or it is ``enough`` (True)."""
         while not enough():
-            if not select.select([self._pipe], [], [], 0.1)[0]:
-                if self._process.poll() is not None:  # what it started may hold the pipe open
+            if not self._said(0.1):
+                # Looked at once more: its last words may have come before its end was seen. What it
+                # started may hold the pipe open.
+                if self._process.poll() is not None and not self._said(0):
                     return False
                 continue
             data = os.read(self._pipe, 1 << 20)
@@ -168,6 +170,9 @@ class Child:
             if self._enough():
                 return False
         return True
+
+    def _said(self, seconds: float) -> bool:
+        return bool(select.select([self._pipe], [], [], seconds)[0])
 
     def _too_long(self) -> bool:
         return time.monotonic() > self._since + self._limit

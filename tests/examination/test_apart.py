@@ -196,3 +196,31 @@ def test_trusted_code_is_confined(tmp_path: Path) -> None:
     assert "GRAD001" not in report.codes
     assert "OUT004" not in report.codes
     assert report.exit_code in (0, 1)
+
+
+def test_what_comes_while_the_childs_end_is_seen_is_still_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last words may come between two looks: nothing yet, then the process has ended."""
+    from segdoctor.core.held_back import Pressed
+    from segdoctor.examination.request import Request
+
+    pipe, writing = os.pipe()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    look, looks = apart.Child._said, iter([False])
+
+    def late(self: apart.Child, seconds: float) -> bool:
+        for first in looks:
+            with os.fdopen(os.dup(writing), "wb") as stream:
+                frames.write_frame(stream, frames.USER_ERROR, b"history: expected a file")
+            return first
+        return look(self, seconds)
+
+    monkeypatch.setattr(apart.Child, "_said", late)
+    try:
+        with pytest.raises(UserError, match="expected a file"):
+            apart.Child(Request(model="m.h5"), process, pipe).report(Pressed())
+    finally:
+        os.close(pipe)
+        os.close(writing)
