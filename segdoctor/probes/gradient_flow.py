@@ -129,6 +129,8 @@ class GradientNotFinite(Probe):
             )
             said += f"; the first operation that gives one is {not_finite.operation} in {place}"
             evidence.append(Evidence("first operation", not_finite.operation, where=place))
+        if not_finite is not None and not_finite.where == "input":
+            said = "the images that are fed hold them already"
         if not_finite is not None and not_finite.where == "forward":
             evidence.append(Evidence("the output itself is finite", False, True))
         yield self.finding(

@@ -298,6 +298,8 @@ class NetworkRecorder:
         output = np.asarray(first_output(look.train.y_pred))
         if np.isfinite(output).all() and all(fact.finite for fact in facts):
             return None
+        if not np.isfinite(np.asarray(look.batch[0], np.float32)).all():
+            return NotFinite("input", "")
         if look.train.gradients is None:
             return NotFinite("forward", "")
         return name_the_operation(self.model, lambda done: self._passes.again(look.batch, done))

@@ -332,6 +332,13 @@ def test_a_loss_that_gives_nan(keras: Any) -> None:
     assert "loss itself" in found["GRAD004"].message
 
 
+def test_images_that_hold_nan_are_not_blamed_on_an_operation(keras: Any) -> None:
+    broken = X.copy()
+    broken[0, 3, 3, 0] = np.nan
+    found = findings(keras, nets.functional(keras), x=broken)
+    assert "images that are fed hold them already" in found["GRAD004"].message
+
+
 def test_nothing_trains(keras: Any) -> None:
     model = nets.functional(keras)
     for layer in model.layers:
