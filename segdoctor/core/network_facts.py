@@ -58,7 +58,8 @@ class CutOperation:
 @dataclass(frozen=True, slots=True)
 class NotFinite:
     """The first operation that gave NaN or Inf. ``where``: ``"input"`` (the images themselves hold
-    them), ``"forward"``, ``"loss"`` or ``"backward"``; ``operation`` is "" where it could not be named."""
+    them), ``"forward"``, ``"loss"`` or ``"backward"``; ``operation`` is "" where it could not be
+    named."""
 
     where: str
     operation: str
