@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +149,8 @@ def hanging_data(folder: Path) -> Iterator[Row]:
     exec(_SCRIPT, space)
     try:
         start = time.perf_counter()
-        report = segdoctor.check(space["model"], space["batches"](), trial=False)
+        with redirect_stdout(io.StringIO()):  # the table stands there
+            report = segdoctor.check(space["model"], space["batches"](), trial=False)
         late = time.perf_counter() - start - 2.0
     finally:
         patience.BATCH_LIMIT_S = limit

@@ -34,8 +34,12 @@ def clean_models(folder: Path, data: Path) -> Iterator[Row]:
 
 
 def steps(folder: Path, data: Path | None, short: bool) -> dict[str, Callable[[], Iterator[Row]]]:
-    """Each yields its rows as soon as they are measured."""
-    found: dict[str, Callable[[], Iterator[Row]]] = {
+    """Each yields its rows as soon as they are measured. What is timed against a large folder comes
+    first: the others leave a cache of files to be written behind them."""
+    found: dict[str, Callable[[], Iterator[Row]]] = {}
+    if data is not None and not short:
+        found["many_pairs"] = lambda: files.many_pairs(folder, data / "voc")
+    found |= {
         "hostile_models": lambda: files.hostile_models(folder),
         "static_and_light": lambda: files.static_and_light(folder),
         "bombs": lambda: files.bombs(folder),
@@ -64,8 +68,6 @@ def steps(folder: Path, data: Path | None, short: bool) -> dict[str, Callable[[]
         found["clean_models"] = lambda: clean_models(folder, data)
         found["public_models"] = lambda: files.public_models(data / "models")
         found["bad_images"] = lambda: files.bad_images(folder, data)
-        if not short:
-            found["many_pairs"] = lambda: files.many_pairs(folder, data / "voc")
     return found
 
 
