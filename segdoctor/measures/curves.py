@@ -112,11 +112,33 @@ def rose(values: Sequence[float], gain: float) -> bool:
     return shape.last - min(start, shape.first) > max(gain, 3.0 * shape.noise)
 
 
-def mean_fall(values: Sequence[float]) -> float:
-    """From the mean of the first third of the finite values to that of the last third."""
-    good = [value for value in values if math.isfinite(value)]
-    third = max(len(good) // 3, 1)
-    return (sum(good[:third]) - sum(good[-third:])) / third
+def trend(values: Sequence[float]) -> tuple[float, float]:
+    """How far the finite values fall from first to last, and that in standard errors.
+
+    The fall is that of a line in the time, or of one that falls at first and then less and less,
+    whichever is surer; the error is that of independent noise.
+    """
+    y, shape = finite_part(values), shape_of(values)
+    if shape is None or shape.noise <= 0.0:
+        return 0.0, 0.0
+    time = np.arange(len(y), dtype=np.float64)
+    found = []
+    for course in (time, 1.0 - np.exp(-5.0 * time / len(y))):
+        along = course - course.mean()
+        size = float(along @ along)
+        slope = -float(along @ y) / size
+        found.append((slope * math.sqrt(size) / shape.noise, slope * float(np.ptp(course))))
+    errors, fall = max(found)
+    return fall, errors
+
+
+def range_test(series: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the learning rate rises all the way, and a hundredfold: a sweep, no training."""
+    for name in ("learning_rate", "lr"):
+        rates = [rate for rate in series.get(name, ()) if math.isfinite(rate)]
+        if len(rates) > 3 and rates[0] > 0 and rates[-1] >= 100.0 * rates[0]:
+            return all(b >= a for a, b in pairwise(rates))
+    return False
 
 
 def rate_cycles(series: Mapping[str, Sequence[float]]) -> bool:

@@ -4,83 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segdoctor.core.history_facts import CallbackFacts
-from segdoctor.measures.curves import finite_part, shape_of, slope_of
+from segdoctor.measures.course import Course
+from segdoctor.measures.curves import shape_of, slope_of
 
-# Spread about a straight line, in spreads of the noise, of a curve that is straight.
-_STRAIGHT = 1.5
 # Rounding aside, a tenth: what a cut by Keras' default factor leaves.
 _MUCH = 0.1 * (1.0 + 1e-6)
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """A curve as it would go on to the planned end: ``line`` without its noise, and ``noise``;
-    ``sure``: its fall or rise as it is known, in standard errors."""
-
-    line: NDArray[np.float64]
-    noise: float
-    direction: str
-    sure: float
-
-    @property
-    def gains(self) -> NDArray[np.float64]:
-        """What is gained from each epoch to the last; negative where it gets worse."""
-        sign = 1.0 if self.direction == "min" else -1.0
-        return np.asarray(sign * (self.line - self.line[-1]), np.float64)
-
-
-def course_of(values: Sequence[float], epochs: int, direction: str) -> Course | None:
-    """The course of a curve; None for fewer than three finite values.
-
-    The line is straight (Theil–Sen) where the curve is so but for its noise, else smoothed; behind
-    the last value it goes on as the second half goes, and slows down as that did.
-    """
-    y, shape = finite_part(values), shape_of(values)
-    if shape is None:
-        return None
-    epochs = max(round(epochs * len(y) / len(values)), 2)  # as often as it is reported
-    time = np.arange(max(epochs, len(y)))
-    slope = slope_of(y)
-    start = float(np.median(y - slope * time[: len(y)]))
-    line = np.asarray(start + slope * time, np.float64)
-    if float(np.std(y - line[: len(y)])) > _STRAIGHT * shape.noise:
-        line[: len(y)] = _smooth(y)
-        line[len(y) :] = line[len(y) - 1] + _further(y, len(line) - len(y))
-    error = shape.noise * math.sqrt(12.0 / len(y) ** 3)
-    sure = abs(slope) / error if error else math.inf
-    return Course(line[:epochs], shape.noise, direction, sure)
-
-
-def _further(y: NDArray[np.float64], epochs: int) -> NDArray[np.float64]:
-    """What a curve gains in each epoch after its last."""
-    half = len(y) // 2
-    before, now = slope_of(y[:half]), slope_of(y[half:])
-    kept = min(abs(now / before), 1.0) if before else 1.0
-    return np.cumsum(now * kept ** (np.arange(1, epochs + 1) / max(half, 1)))
-
-
-def _smooth(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At each place the straight line through the values around it."""
-    reach = max(2, len(y) // 8)
-    smooth = np.empty_like(y)
-    for place in range(len(y)):
-        first = max(place - reach, 0)
-        near = y[first : place + reach + 1]
-        slope, start = np.polyfit(np.arange(len(near)), near, 1)
-        smooth[place] = start + slope * (place - first)
-    return smooth
-
-
 def acts_early(
-    callback: CallbackFacts, course: Course, rate: float | None, left: float, draws: int = 400
+    callback: CallbackFacts,
+    courses: Sequence[Course],
+    rate: float | None,
+    left: float,
+    draws: int = 400,
 ) -> tuple[float, float]:
-    """How a callback fares on curves of this course, each with noise of its own.
+    """How a callback fares on curves of these courses, each with noise of its own.
 
     Parameters
     ----------
@@ -92,16 +34,20 @@ def acts_early(
     share : of the curves on which training is stopped, or the rate is cut to a tenth, too early.
     median : epoch in which it is, over these; the last one where there is none.
     """
-    epochs, gains = len(course.line), course.gains
-    much = max(left * gains[0], course.noise)
     random = np.random.default_rng(0)
+    sign = -1.0 if callback.direction == "max" else 1.0
+    weights = np.array([course.weight for course in courses])
+    chosen = random.choice(len(courses), draws, p=weights / weights.sum())
     early = []
-    for _ in range(draws):
-        curve = course.line + random.normal(0.0, course.noise, epochs)
+    for course in (courses[place] for place in chosen):
+        line, curve = course.drawn(random)
         epoch = _acts(callback, curve.tolist(), rate)
-        if epoch < epochs and gains[epoch - 1] > much:
+        gains = sign * (line - line[-1])
+        noise = course.noise * (abs(float(line[-1])) if course.relative else 1.0)
+        if epoch < len(line) and gains[epoch - 1] > max(left * gains[0], noise):
             early.append(epoch)
-    return len(early) / draws, float(np.median(early)) if early else float(epochs)
+    epochs = float(len(courses[0].line))
+    return len(early) / draws, float(np.median(early)) if early else epochs
 
 
 def _acts(callback: CallbackFacts, values: Sequence[float], rate: float | None) -> int:

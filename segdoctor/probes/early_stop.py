@@ -14,7 +14,7 @@ from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.callbacks import callbacks_of
 
 if TYPE_CHECKING:
-    from segdoctor.measures.played import Course
+    from segdoctor.measures.course import Course
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,8 @@ class EarlyStopTooEarly(Probe):
     stopped: float = field(
         default=0.5, metadata={"doc": "share of the drawn curves that are stopped too early"}
     )
-    rising: float = field(
-        default=1.0,
-        metadata={
-            "doc": "gain that the course promises in the planned epochs, in spreads of noise"
-        },
-    )
-    sure: float = field(
-        default=2.0, metadata={"doc": "slope of the curve, in standard errors, that is no chance"}
+    doubtful: float = field(
+        default=0.05, metadata={"doc": "share above which the epochs seen are too few to tell"}
     )
     left: float = field(
         default=0.2, metadata={"doc": "share of the whole gain that is still to come"}
@@ -81,22 +75,28 @@ class EarlyStopTooEarly(Probe):
     def _one(
         self, callback: CallbackFacts, values: Sequence[float], epochs: int, rate: float | None
     ) -> Iterator[Finding]:
+        from segdoctor.measures.course import courses_of
         from segdoctor.measures.curves import better
-        from segdoctor.measures.played import acts_early, course_of
+        from segdoctor.measures.played import acts_early
 
-        course = course_of(values, epochs, callback.direction)
+        courses = courses_of(values, epochs)
         wanted = better(callback.monitor)
-        if course is None or (wanted and wanted != callback.direction):
+        if not courses or (wanted and wanted != callback.direction):
             return  # watched with the wrong sign: that is HIST005
-        if course.gains[0] <= self.rising * course.noise or course.sure < self.sure:
-            return
-        share, median = acts_early(callback, course, rate, self.left)
+        share, median = acts_early(callback, courses, rate, self.left)
         if share <= self.stopped:
+            if share > self.doubtful:
+                raise NotExaminedError(
+                    f"{len(values)} epochs of {callback.monitor} do not show whether it still "
+                    "gets better"
+                )
             return
+        likely = courses[0]
+        gain = abs(float(likely.line[0] - likely.line[-1]))
         evidence = (
             Evidence("drawn curves that are stopped too early", _round(share), self.stopped),
-            Evidence("gain that the course promises in all", _round(float(course.gains[0]))),
-            Evidence("noise between epochs", _round(course.noise)),
+            Evidence("gain that the course promises in all", _round(gain)),
+            Evidence("noise between epochs", _round(likely.noise)),
         )
         acts = (
             f"in {share:.0%} of the cases before the planned {epochs} epochs, as a rule at epoch "
@@ -105,28 +105,28 @@ class EarlyStopTooEarly(Probe):
         free = replace(callback, baseline=None)
         if (
             callback.baseline is not None
-            and acts_early(free, course, rate, self.left)[0] <= self.stopped
+            and acts_early(free, courses, rate, self.left)[0] <= self.stopped
         ):
             yield self._baseline(callback, values, acts, evidence)
         else:
-            yield self._patience(callback, course, rate, acts, evidence)
+            yield self._patience(callback, courses, rate, acts, evidence)
 
     def _patience(
         self,
         callback: CallbackFacts,
-        course: Course,
+        courses: Sequence[Course],
         rate: float | None,
         acts: str,
         evidence: tuple[Evidence, ...],
     ) -> Finding:
         from segdoctor.measures.played import acts_early
 
-        epochs = len(course.line)
+        epochs = len(courses[0].line)
         patience = enough = callback.patience or 0
         while enough < epochs:  # the shortest with which no more than a tenth are stopped early
             enough = min(int(max(enough, 1) * 1.5) + 1, epochs)
             longer = replace(callback, patience=enough, baseline=None)
-            if acts_early(longer, course, rate, self.left, 100)[0] <= 0.1:
+            if acts_early(longer, courses, rate, self.left, 100)[0] <= 0.1:
                 break
         slows = callback.kind == "ReduceLROnPlateau"
         does = "cuts the learning rate to a tenth" if slows else "stops"

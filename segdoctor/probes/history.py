@@ -99,12 +99,14 @@ class PlateauFromStart(Probe):
         declared: Declared | None = None,
         compiled: CompileFacts | None = None,
     ) -> Iterator[Finding]:
-        from segdoctor.measures.curves import finite_part, shape_of
+        from segdoctor.measures.curves import finite_part, range_test, shape_of
 
         _, values = curve(history, "loss", "train_loss", "training_loss")
         shape = shape_of(values)
         if shape is None or shape.length < self.fewest:
             raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
+        if range_test(history.series):
+            raise NotExaminedError("the learning rate rises all the way: a sweep, no training")
         good = [float(value) for value in finite_part(values)]
         first = good[0]
         # A loss that began to fall late has left its level too.
@@ -117,7 +119,8 @@ class PlateauFromStart(Probe):
         guess = _guess(head, declared, compiled)
         if learned(history, quality=self.quality, gain=self.gain):
             return
-        knows = guess is not None and last < self.far_below * guess
+        nothing = not any(good)  # a loss of exactly 0 has been fed nothing to learn
+        knows = guess is not None and last < self.far_below * guess and not nothing
         if knows and not _poor(history, self.poor):
             return
         evidence = [
@@ -131,19 +134,36 @@ class PlateauFromStart(Probe):
             Evidence("loss in the first epoch", _round(first)),
             Evidence("loss in the last third", _round(shape.last)),
         ]
-        rose = -fall > self.smallest_fall * abs(first) and shape.turns < 0.35
         if guess is not None:
             evidence.append(Evidence("loss of a guess among the classes", _round(guess)))
+        rose = -fall > self.smallest_fall * abs(first) and shape.turns < 0.35
+        told = _told(history, good, rose=rose)
         yield self.finding(
-            f"In {shape.length} epochs the loss went from {first:.3g} to {shape.last:.3g}: it "
-            + ("rose." if rose else "never left its first level."),
+            f"In {shape.length} epochs the loss went from {first:.3g} to {shape.last:.3g}: {told}",
             evidence,
             Fix(
-                "Do not train longer. A loss that stands still from the first epoch has a cause "
-                "in the model, the labels, the loss or the step: mend the errors above, and let "
-                "the run memorise one batch before it trains on all."
+                "It learnt, and was thrown out again: keep the weights of the best epoch, and "
+                "lower the learning rate or clip the gradient."
+                if "came down" in told
+                else "Do not train longer. A loss that stands still from the first epoch has a "
+                "cause in the model, the labels, the loss or the step: mend the errors above, "
+                "and let the run memorise one batch before it trains on all."
             ),
         )
+
+
+def _told(history: HistoryFacts, good: Sequence[float], *, rose: bool) -> str:
+    """What the loss did instead of falling."""
+    if not any(good):
+        return "it is 0 from the first epoch on."
+    if not rose:
+        return "it never left its first level."
+    middles = [sorted(good[place : place + 3])[1] for place in range(len(good) - 2)]
+    lowest = min(range(len(middles)), key=middles.__getitem__)
+    if good[0] - middles[lowest] > 0.2 * abs(good[0]):
+        place = at(history, lowest + 1)
+        return f"it came down to {middles[lowest]:.3g} by {place}, and rose again."
+    return "it rose."
 
 
 def _guess(
@@ -162,8 +182,8 @@ class Oscillation(Probe):
     code = "HIST002"
     how = (
         "The noise of the training loss (from its second differences, so that a steady fall has "
-        "none) is set against its level, and the fall from the first third of the epochs to the "
-        "last against the noise."
+        "none) is set against its level, and the fall of a line through it against what noise of "
+        "this size gives by chance. Between the two limits the epochs are too few to tell."
     )
     why = "Steps that throw the weights about cancel each other; the last epoch is a lottery."
     fix = "Lower the learning rate by ten, take a larger batch, freeze batch normalisation."
@@ -181,8 +201,10 @@ class Oscillation(Probe):
         default=1.0, metadata={"doc": "fall over all epochs, in spreads of the noise"}
     )
     chance: float = field(
-        default=2.2,
-        metadata={"doc": "fall, in standard errors of a third of the epochs, that is no chance"},
+        default=2.8, metadata={"doc": "fall, in standard errors, that is no chance"}
+    )
+    doubtful: float = field(
+        default=2.0, metadata={"doc": "fall, in standard errors, that may be chance"}
     )
     turns: float = field(
         default=0.45, metadata={"doc": "share of the epochs in which the loss turns round"}
@@ -194,26 +216,26 @@ class Oscillation(Probe):
     )
 
     def examine(self, history: HistoryFacts) -> Iterator[Finding]:
-        from segdoctor.measures.curves import mean_fall, rate_cycles, shape_of
+        from segdoctor.measures.curves import rate_cycles, shape_of, trend
 
         _, values = curve(history, "loss", "train_loss", "training_loss")
         shape = shape_of(values)
         if shape is None or shape.length < self.fewest:
             raise NotExaminedError(f"the history has fewer than {self.fewest} epochs of loss")
-        scale = max(abs(shape.level), 1e-12)
-        share = shape.noise / scale
-        # Of few epochs the medians differ by chance alone.
-        by_chance = self.chance * math.sqrt(2.0 / max(shape.length // 3, 1))
-        least = max(self.fall, by_chance) * shape.noise
-        # The median of values that jump between two levels falls by chance; their mean does not.
-        if share <= self.swing or (shape.fall > least and mean_fall(values) > 0.5 * least):
-            return
-        if shape.turns < self.turns or rate_cycles(history.series):
+        share = shape.noise / max(abs(shape.level), 1e-12)
+        if share <= self.swing or shape.turns < min(self.turns, _fewest_turns(shape.length)):
             return
         good = [value for value in values if math.isfinite(value)]
         early = max(good[: max(len(good) // 4, 2)])
-        if shape.last + 2.0 * shape.noise < self.settled * early:
+        if rate_cycles(history.series) or shape.last + 2.0 * shape.noise < self.settled * early:
             return
+        fall, errors = trend(values)
+        if fall > self.fall * shape.noise and errors > self.doubtful:
+            if errors > self.chance:
+                return
+            raise NotExaminedError(
+                f"the loss swings, and {shape.length} epochs do not show whether it falls"
+            )
         jump = max(
             range(1, len(values)),
             key=lambda place: _jump(values[place - 1], values[place]),
@@ -232,6 +254,12 @@ class Oscillation(Probe):
                 "optimizer = keras.optimizers.Adam(1e-4)",
             ),
         )
+
+
+def _fewest_turns(length: int) -> float:
+    """Share of turns below which one in a hundred curves of pure noise stays: two thirds of its
+    places are turns, with the variance of Bienaymé's test."""
+    return 2.0 / 3.0 - 2.33 * math.sqrt((16 * length - 29) / 90.0) / (length - 2)
 
 
 def _jump(before: float, after: float) -> float:

@@ -22,7 +22,8 @@ class LearnedPriorOnly(Probe):
         "are fed): the entropy of their frequencies (the "
         "cross-entropy of a net that says these everywhere), the share of the largest class (its "
         "accuracy), and the mean IoU of saying that class everywhere. The ends of the curves are "
-        "set against these three numbers."
+        "set against these three numbers; an accuracy that equals the share and stands still to "
+        "the fourth digit tells by itself."
     )
     why = (
         "Accuracy .74 and a falling loss look like learning and are the background alone: on VOC "
@@ -40,6 +41,10 @@ class LearnedPriorOnly(Probe):
     )
     iou_margin: float = field(
         default=0.01, metadata={"doc": "distance of the mean IoU from the constant predictor's"}
+    )
+    still: int = field(
+        default=5,
+        metadata={"doc": "epochs in which an accuracy that stands still is evidence by itself"},
     )
     agreeing: int = field(default=2, metadata={"doc": "of the three that must agree"})
 
@@ -89,12 +94,14 @@ class LearnedPriorOnly(Probe):
         if not known:
             raise NotExaminedError("the history has no loss, accuracy or IoU")
         right = [entry for entry in known if entry[0]]
+        still = self._still(history, prior) if right and right[0][1] == "accuracy" else ""
         wrong_iou = any(what == "mean IoU" and not agrees for agrees, what, _, _ in known)
-        if len(right) < self.agreeing or wrong_iou:
+        if wrong_iou or (len(right) < self.agreeing and not still):
             return
         told = ", ".join(
             f"{what} {last:.3g} (knowing only that: {aim:.3g})" for _, what, last, aim in right
         )
+        told += still
         yield self.finding(
             f"The training learnt how frequent each class is and nothing of the images: {told}.",
             [
@@ -106,6 +113,20 @@ class LearnedPriorOnly(Probe):
                 "the errors above; then look at the mean IoU, not at the accuracy."
             ),
         )
+
+    def _still(self, history: HistoryFacts, prior: float) -> str:
+        """That the accuracy stands still to the fourth digit, beside a loss (with a penalty, as a
+        rule) that is nowhere below the entropy; "" where it does not."""
+        from segdoctor.measures.curves import is_accuracy
+
+        accuracy = history.series[_keys(history, is_accuracy)[0]]
+        tail = accuracy[len(accuracy) // 2 :]
+        loss = _end(history, ("loss",))
+        if len(tail) < self.still or loss is None or loss < (1.0 - self.loss_margin) * prior:
+            return ""
+        if not all(abs(value - tail[0]) < 1e-4 for value in tail):
+            return ""
+        return f", the same to the fourth digit in the last {len(tail)} epochs"
 
 
 def _keys(history: HistoryFacts, fits: object) -> tuple[str, ...]:

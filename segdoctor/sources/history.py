@@ -61,7 +61,8 @@ def _from_path(path: str) -> HistoryFacts:
     try:
         text = given_text(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"history {name!r}: cannot be read ({type(error).__name__})") from error
+        why = "no text" if isinstance(error, UnicodeDecodeError) else type(error).__name__
+        raise UserError(f"history {name!r}: cannot be read ({why}); {_EXPECTED}") from error
     if text.lstrip()[:1] in ("{", "["):
         return _from_json(name, text)
     return _from_csv(name, text)
@@ -69,7 +70,7 @@ def _from_path(path: str) -> HistoryFacts:
 
 def _from_json(name: str, text: str) -> HistoryFacts:
     try:
-        held = json.loads(text)
+        held = _json_lines(text) or json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"history {name!r}: no JSON ({clean(error)})") from error
     if isinstance(held, Mapping) and isinstance(held.get("history"), Mapping):
@@ -81,6 +82,14 @@ def _from_json(name: str, text: str) -> HistoryFacts:
     # Keras' History.history written by pandas: {"loss": {"0": 1.2, "1": 1.1}}
     held = {k: list(v.values()) if isinstance(v, Mapping) else v for k, v in held.items()}
     return _checked(f"JSON file {name}", held)
+
+
+def _json_lines(text: str) -> list[Any]:
+    """The rows of a log with one object a line; [] where it is another JSON."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or not all(line.strip().endswith("}") for line in lines):
+        return []
+    return [json.loads(line) for line in lines]
 
 
 def _from_csv(name: str, text: str) -> HistoryFacts:

@@ -113,7 +113,58 @@ def test_a_loss_that_swings() -> None:
 def test_a_curve_that_fell_at_once_does_not_swing() -> None:
     settled = [1.4, 0.4, *noisy([0.05] * 18, 0.01)]
     assert "HIST002" not in findings({"loss": settled})
-    assert "HIST002" in findings({"loss": [1.4, *noisy([1.0] * 19, 0.4)]})
+    assert "HIST002" in findings({"loss": [1.4, *noisy([1.0] * 19, 0.4, 1)]})
+
+
+def status(probe: Any, **fields: Any) -> str:
+    return examine(probe, Trace(fields)).status
+
+
+def of(**series: Sequence[float]) -> HistoryFacts:
+    values = {key: tuple(column) for key, column in series.items()}
+    return HistoryFacts("dict", tuple(range(len(values["loss"]))), values)
+
+
+def test_noise_and_a_fall_within_it() -> None:
+    """Of drawn curves: few that swing are called clear, few that fall are said to swing."""
+    random = np.random.default_rng(0)
+    answers = {
+        end: [
+            status(
+                Oscillation(),
+                history=of(loss=np.geomspace(1.0, end, 20) * np.exp(random.normal(0, 0.2, 20))),
+            )
+            for _ in range(60)
+        ]
+        for end in (1.0, 0.6)
+    }
+    assert answers[1.0].count("fired") >= 50
+    assert answers[1.0].count("clear") <= 6
+    assert answers[0.6].count("fired") <= 6
+
+
+def test_a_sweep_of_the_rate_is_no_training() -> None:
+    loss = [2.9] * 8 + np.linspace(2.9, 1.2, 10).tolist() + np.geomspace(1.3, 60, 8).tolist()
+    sweep = np.geomspace(1e-7, 1.0, len(loss)).tolist()
+    assert findings({"loss": loss, "lr": sweep}) == {}
+    thrown_out = findings({"loss": loss, "lr": [1e-3] * len(loss)})["HIST001"]
+    assert "came down to 1.3 by epoch 18" in thrown_out.message
+
+
+def test_a_loss_of_nothing() -> None:
+    assert "is 0 from" in findings({"loss": [0.0] * 8})["HIST001"].message
+    assert findings({"loss": [0.4, 0.1, 0.02, *[0.0] * 8]}) == {}
+
+
+def test_an_accuracy_that_stands_still_at_the_share_of_the_background() -> None:
+    share = 740 / 950
+    loss = np.linspace(2.1, 1.9, 20).tolist()  # a penalty hides the data term
+    still = {"loss": loss, "accuracy": [0.5, *[round(share, 4)] * 19]}
+    assert "the same to the fourth digit" in findings(still, scan=VOC)["HIST007"].message
+    moving = {"loss": loss, "accuracy": noisy([share] * 20, 0.002)}
+    assert "HIST007" not in findings(moving, scan=VOC)
+    good = {"loss": np.geomspace(2.1, 0.05, 20).tolist(), "accuracy": still["accuracy"]}
+    assert "HIST007" not in findings(good, scan=VOC)
 
 
 def test_the_prior_of_examples_as_they_are_fed() -> None:
@@ -176,6 +227,45 @@ def test_a_patience_shorter_than_the_noise() -> None:
     assert findings({"loss": loss, "val_loss": worse}, stopping()) == {}
     slows = CallbackFacts("ReduceLROnPlateau", "val_loss", "min", "min", 1, factor=0.1)
     assert "learning rate" in findings(both, slows)["HIST003"].message
+
+
+def test_a_curve_that_has_flattened_is_not_carried_on_as_a_line() -> None:
+    """Healthy curves with a tenth of noise, stopped when they are done; and some that are not."""
+    random = np.random.default_rng(1)
+
+    def answers(end: float, time: float, patience: int) -> list[str]:
+        callback = Training(True, (), (stopping(patience=patience),))
+        line = end + (1.0 - end) * np.exp(-np.arange(100) / time)
+        curves = [line * np.exp(random.normal(0.0, 0.1, 100)) for _ in range(12)]
+        declared = Declared(epochs=100)
+        return [
+            status(
+                EarlyStopTooEarly(),
+                history=of(loss=line, val_loss=curve),
+                training=callback,
+                declared=declared,
+            )
+            for curve in curves
+        ]
+
+    assert answers(0.8, 10.0, 15).count("fired") == 0
+    assert answers(0.3, 20.0, 20).count("fired") == 0
+    assert answers(0.1, 60.0, 3).count("fired") >= 11
+
+
+def test_a_run_stopped_after_a_few_epochs_does_not_tell() -> None:
+    seen = [1.7, 1.5, 1.62, 1.42, 1.55, 1.36, 1.5, 1.4]
+    outcome = examine(
+        EarlyStopTooEarly(),
+        Trace(
+            {
+                "history": of(loss=falling(8), val_loss=seen),
+                "training": Training(True, (), (stopping(),)),
+                "declared": Declared(epochs=100),
+            }
+        ),
+    )
+    assert (outcome.status, "8 epochs of val_loss" in outcome.reason) == ("not examined", True)
 
 
 def test_all_that_early_stopping_was_given_is_played() -> None:

@@ -52,6 +52,15 @@ def test_what_training_logs_hold_beside_numbers(tmp_path: Path) -> None:
     assert read_history({"loss": [1.0, 2.0], "acc": [0.5]}).series["acc"][0] == 0.5
 
 
+def test_a_log_of_one_object_a_line(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"epoch": i, "loss": v}) + "\n" for i, v in enumerate(LOSS)))
+    assert read_history(log).series == {"loss": tuple(LOSS)}
+    (tmp_path / "history.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    with pytest.raises(UserError, match=r"no text.*expected a CSVLogger file"):
+        read_history(tmp_path / "history.npy")
+
+
 @pytest.mark.parametrize("text", ["", "hello", "{", "[1, 2]", "epoch,loss\n"])
 def test_what_is_no_history_is_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
