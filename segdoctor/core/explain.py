@@ -22,6 +22,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "OUT008": ("IGN003", "LOSS001", "LOSS004", "LBL002"),
     "IGN003": ("IGN001", "LOSS001", "LOSS004"),
     "LBL009": ("LBL002", "LBL011", "LOSS001", "LOSS004", "LOSS007"),
+    "LBL011": ("GRAD002", "GRAD006"),
     "LBL010": ("LBL003", "IGN003", "IGN009", "LOSS001", "LOSS002", "LOSS004"),
     "LBL002": ("LOSS001", "LOSS007"),
     "LBL008": (
@@ -49,7 +50,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "DATA007": ("BN005",),
     "DATA008": ("BN005", "DATA007", "DATA010"),
     "DATA009": ("BN005",),
-    "DATA010": ("GRAD004",),
+    "DATA010": ("GRAD002", "GRAD004", "GRAD005"),
     "MDL003": ("BN004",),
     "BN001": ("BN003",),
     "BN004": ("BN003", "BN005"),
@@ -65,6 +66,14 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 
 STOPS_ALL = ("MDL002", "MDL004")
 """With these, nothing behind them can be judged: they explain every other finding."""
+
+_OF_IMAGES = {
+    "GRAD002": ("images of one colour", 1.0),
+    "GRAD004": ("images with NaN or Inf", 1),
+    "GRAD005": ("images of one colour", 1.0),
+}
+"""What DATA010 must show, and how much of it, to explain these; images of one colour make no NaN,
+and a few of them no dead units."""
 
 _SYMPTOMS_OF_A_PART = ("TRIAL001", "TRIAL003", *_PART_LEADERS)
 _NAMES_NO_PART = ("TRIAL", "DATA", "HIST", "MET")
@@ -126,7 +135,7 @@ def explained(
         ]
         if _made_by_the_model(finding):
             present = [code for code in present if "LOSS004" not in (code, *reach(code))]
-        if finding.code == "GRAD004" and not any(map(_not_finite_images, told)):
+        if finding.code in _OF_IMAGES and not any(_images_make(finding, other) for other in told):
             present = [code for code in present if "DATA010" not in (code, *reach(code))]
         leader = leader_of(finding.code, present) or _named_part(finding, told)
         if leader is None or still_there(leader, finding.code):
@@ -143,11 +152,11 @@ def _made_by_the_model(finding: Finding) -> bool:
     )
 
 
-def _not_finite_images(finding: Finding) -> bool:
-    """Images that hold NaN or Inf; those of one colour make no NaN."""
-    return finding.code == "DATA010" and any(
-        evidence.name == "images with NaN or Inf" for evidence in finding.evidence
-    )
+def _images_make(finding: Finding, other: Finding) -> bool:
+    """Whether the images are such that they explain a finding about the gradient."""
+    name, least = _OF_IMAGES[finding.code]
+    shown = [each.value for each in other.evidence if each.name == name]
+    return other.code == "DATA010" and any(float(value or 0) >= least for value in shown)
 
 
 def _named_part(finding: Finding, told: tuple[Finding, ...]) -> str | None:

@@ -73,7 +73,8 @@ class LabelFacts:
     where it is not the last one. ``row_sums``: sum over channels → pixels (one-hot).
     ``factor``: the one number, not 1, that stands in the place of the 1 of all one-hot rows.
     ``void_rows``: form of the void rows of one-hot labels → pixels: ``"zero"``, ``"255"``,
-    ``"one channel 255"``, ``"other"``."""
+    ``"one channel 255"``, ``"other"``. ``weighed``: ids of the pixels whose sample weight is not
+    0; None where none is 0."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -88,6 +89,7 @@ class LabelFacts:
     colours: Mapping[str, int] = field(default_factory=dict)
     masks: tuple[FedMask, ...] = ()
     factor: float | None = None
+    weighed: tuple[float, ...] | None = None
 
 
 Scale = Literal["logits", "probabilities", "either", "unknown"]

@@ -80,11 +80,15 @@ def _not_asked(request: Request, method: str, why: str) -> tuple[Request, tuple[
 
 def _by_a_step(request: Request, batch: Batch) -> tuple[Request, tuple[str, ...]]:
     from segdoctor.recorder.snapshot import preserved
-    from segdoctor.sources.script.own_step import own_step
+    from segdoctor.sources.script.own_step import NO_GRADIENT, moves_nothing, own_step
 
     model = request.model
     with preserved(model, optimizer_of(model)):
+        before = [variable.numpy() for variable in model.trainable_variables]
         step = own_step(model, batch)
+        still = all(map(np.array_equal, before, (v.numpy() for v in model.trainable_variables)))
+    if step == NO_GRADIENT and still and request.optimizer is None and moves_nothing(model):
+        return _standing_still(request)
     if isinstance(step, str):
         return _not_asked(request, "train_step", step)
     if step.loss is compiled_loss(model):
@@ -96,6 +100,18 @@ def _by_a_step(request: Request, batch: Batch) -> tuple[Request, tuple[str, ...]
         told["data"] = step.data
     return replace(request, **told), (
         "the loss is the one that the model's own train_step differentiates; it is asked by itself",
+    )
+
+
+def _standing_still(request: Request) -> tuple[Request, tuple[str, ...]]:
+    """The run of a step that moves no weight, as an optimizer would make it."""
+    from segdoctor.recorder.surgery import keras_of
+
+    told = {"optimizer": keras_of(request.model).optimizers.SGD(0.0)}
+    script = {**request.script, "steps_nothing": True}
+    return replace(request, **told, script=script, said_by="train_step"), (
+        "the model's own train_step applies no gradient: the run as it is steps by nothing, with "
+        "the loss of compile",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from segdoctor.examination.closer_look import closer_fields
 from segdoctor.examination.request import Say, silent
 from segdoctor.measures.decoding import label_ids
 from segdoctor.measures.labels import label_facts
+from segdoctor.measures.weighed import weighed_classes
 
 NO_DATA = Missing("no data was given", "--data")
 _FROM_DATA = (
@@ -75,6 +76,8 @@ def record(run: Run, known: Knowledge, say: Say = silent) -> Trace:
         network["updates"] = Missing(known.why_no_optimizer, "--optimizer … --learning-rate")
     output = _an_output(network)
     labels = labels_as_fed(batch.y, known.declared, output)
+    weighed = weighed_classes(batch.y, labels, batch.sample_weight)
+    labels = replace(labels, weighed=weighed)
     trace = trace.having(**network, labels=labels)
     trace = trace.having(**_optimisation(run, known, trace))
     if output is None:

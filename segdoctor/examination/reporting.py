@@ -34,9 +34,9 @@ from segdoctor.examination.void_stations import void_picture
 from segdoctor.probes.registry import PROBES, SECOND_PASS
 from segdoctor.report.notebook_bar import notebook_bar
 from segdoctor.report.report import Report
+from segdoctor.trial.judge import settles
 
 _PICTURES = 4
-_SETTLED = ("learns", "slow")
 
 
 def examined(request: Request) -> Report:
@@ -96,7 +96,7 @@ def report_of(done: Examination) -> Report:
     trials = done.trials()
     decisive = () if done.proof is None else done.proof.decisive
     as_is = next((run for run in trials if run.name == AS_IT_IS), None)
-    settled = as_is is not None and as_is.verdict in _SETTLED
+    settled = as_is is not None and settles(as_is)
     stuck = as_is is not None and as_is.verdict == "cannot run"
     exact_only = all(f.code in verdict.EXACT for f in verdict.leading_errors(done.findings))
     diagnosis = None

@@ -242,15 +242,15 @@ class Examination:
             return
         assert self.run is not None
         assert self.request.trial is not None
-        left = self.request.trial.budget_s - self.timings["sweep"]
         self.proof, self.exam, self.findings = try_run(
-            replace(self.request, trial=replace(self.request.trial, budget_s=left)),
+            self.request,
             self.run,
             self.knowledge,
             self.trace,
             self.findings,
             self.selected,
             self.timings["recording"],
+            spent=self.timings["sweep"],
         )
 
     def _second_pass(self) -> None:

@@ -38,15 +38,16 @@ def try_run(
     findings: Sequence[Finding],
     selected: Callable[[str], bool],
     seconds: float,
+    spent: float = 0.0,
 ) -> tuple[Proof, Exam, tuple[Finding, ...]]:
     """The trials, how they were scored, and the findings with their verdicts, in order.
 
     ``seconds`` is what one recording of the run took: measuring it again costs as much, and comes
-    out of the same budget.
+    out of the same budget, of which ``spent`` seconds are gone.
     """
     assert run.batch is not None
     assert request.trial is not None
-    clock = Clock(request.trial.budget_s)
+    clock = Clock(request.trial.budget_s, spent)
     head, labels = trace.get("head"), trace.get("labels")
     assert isinstance(head, HeadFacts)
     assert isinstance(labels, LabelFacts)

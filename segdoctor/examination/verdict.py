@@ -19,7 +19,8 @@ EXACT = frozenset(
         *("LOSS005", "LOSS006", "LOSS007", "LOSS010"),
         *("LOSS001", "LOSS003", "IGN001", "IGN002", "IGN003", "LBL001", "LBL002", "LBL003"),
         *("LBL004", "LBL005", "LBL007", "LBL009", "LBL011", "DATA001", "DATA002", "DATA003"),
-        *("DATA016", "GRAD001", "GRAD004", "GRAD007"),
+        *("DATA016", "GRAD001", "GRAD004", "GRAD007", "MET001", "MET002", "OPT008"),
+        *("HIST004", "HIST005", "HIST006"),
         # Shown by the trials themselves.
         *("TRIAL002", *_EXCHANGED),
     )
@@ -62,7 +63,8 @@ def headline_of(
     as_is = next((run for run in trials if run.name == AS_IT_IS), None)
     learns = ""
     if as_is is not None:
-        learns = f" The trial on one batch: {as_is.verdict}."
+        cut = f", {as_is.note}" if as_is.verdict == "slow" and as_is.note else ""
+        learns = f" The trial on one batch: {as_is.verdict}{cut}."
     if not errors and as_is is not None and as_is.verdict == "cannot run":
         return f"The {subject} could not be trained, and no probe says why: {as_is.note}"
     if not errors:

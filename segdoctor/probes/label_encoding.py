@@ -1,4 +1,4 @@
-"""Class ids that do not fit the class list: out of range, shifted by one, only one of them."""
+"""Class ids that do not fit the class list: out of range, shifted by one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from segdoctor.probes.label_values import (
     files_with,
     ids_in_words,
     label_values,
-    says_several,
 )
 from segdoctor.probes.void_on_disk import VoidFolded
 
@@ -267,71 +266,3 @@ def _shifted_inside(values: LabelValues, asked: LossAtShape | None) -> bool:
     if values.where != AS_FED or asked is None or asked.right is None or asked.wrong is None:
         return False
     return asked.right < asked.wrong
-
-
-@dataclass(frozen=True)
-class LabelsConstant(Probe):
-    """LBL011: one class only, or nothing but void."""
-
-    code = "LBL011"
-    how = "Counts the classes that occur, void aside: in all masks on disk, or in the batch as fed."
-    why = (
-        "Where every pixel has the same class, the loss falls to zero by always saying that class, "
-        "and nothing of the image is learnt. Masks that look black in a viewer are often sound "
-        "(ids 0 to 20 look black); masks that are all 0 come from a wrong folder or export."
-    )
-    fix = "Look at the ids themselves (`np.unique`), not at the picture, and export again."
-    fine = "A single example of one class among others is normal; so is a class that is rare."
-    sources = "milesial/Pytorch-UNet#370; tensorflow/models#9844"
-
-    few_examples: int = field(
-        default=2,
-        metadata={"doc": "up to so many examples in the batch it is a warning: it may be chance"},
-    )
-
-    def examine(
-        self,
-        labels: LabelFacts | None = None,
-        scan: ScanFacts | None = None,
-        declared: Declared | None = None,
-        head: HeadFacts | None = None,
-    ) -> Iterator[Finding]:
-        from segdoctor.measures.palettes import as_scaled
-
-        for values in label_values(labels, scan, declared, head):
-            if values.kind == "unclear" or (not values.histogram and values.kind != "onehot"):
-                continue
-            if values.where == AS_FED and labels is not None and says_several(labels):
-                continue  # several classes at a pixel are more than one
-            void = values.void_or_usual
-            classes = [value for value in values.histogram if value != void]
-            scaled = as_scaled(values.histogram, values.classes, values.scale_void)
-            if len(classes) > 1 or (scaled is not None and values.kind != "onehot"):
-                continue
-            masks = f"{values.masks:,} {'mask' if values.masks == 1 else 'masks'}"
-            what = f"class {classes[0]:g} only" if classes else "nothing but void"
-            message = (
-                f"The {values.where} ({masks}) hold {what}: whatever the network says, there is "
-                "nothing to tell apart."
-            )
-            chance = values.where == AS_FED and values.masks <= self.few_examples
-            words = (
-                "Check that the masks come from the right folder and still hold their ids after "
-                "every step of the pipeline."
-            )
-            code = "print(np.unique(np.array(Image.open(mask_path)), return_counts=True))"
-            yield self.finding(
-                message,
-                (
-                    Evidence("classes that occur", len(classes), 2, "classes", values.where),
-                    *(
-                        Evidence("such a mask", path, where=path)
-                        for path in (
-                            () if values.where == AS_FED else files_with(scan, values.histogram)
-                        )
-                    ),
-                ),
-                Fix(words, code),
-                "warning" if chance else None,
-            )
-            return

@@ -60,8 +60,21 @@ class UpdateTooSmall(Probe):
         updates: tuple[UpdateFacts, ...],
         compiled: CompileFacts | None = None,
         gradients: tuple[GradientFacts, ...] | None = None,
+        steps_nothing: bool = False,
     ) -> Iterator[Finding]:
         ratio = _median_step(updates)
+        if steps_nothing:
+            yield self.finding(
+                "The model's own train_step applies no gradient: every weight stays as it was.",
+                _evidence(ratio, self.negligible, updates),
+                Fix(
+                    "Hand the gradients to the optimizer in train_step.",
+                    "gradients = tape.gradient(loss, self.trainable_variables)\n"
+                    "self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))",
+                    {"optimizer.name": "Adam", "optimizer.learning_rate": 1e-3},
+                ),
+            )
+            return
         name, rate = _named(compiled)
         adadelta = "adadelta" in name.lower()
         limit = self.negligible_adadelta if adadelta else self.negligible

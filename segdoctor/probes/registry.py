@@ -36,9 +36,10 @@ from segdoctor.probes.images import InputDegenerate, OrientationIgnored
 from segdoctor.probes.input_range import InputRangeDiffers
 from segdoctor.probes.input_scaling import ChannelsSwapped, NormalisedTwice
 from segdoctor.probes.label_colours import ColourMapAsLabel, LuminanceAsLabel, ScaledLabels
-from segdoctor.probes.label_encoding import LabelOutOfRange, LabelsConstant, OffByOne
+from segdoctor.probes.label_encoding import LabelOutOfRange, OffByOne
 from segdoctor.probes.label_precision import LabelPrecisionLost
 from segdoctor.probes.labels_as_fed import LabelShapeMismatch, OnehotMalformed, SparseOnehotMismatch
+from segdoctor.probes.labels_constant import LabelsConstant
 from segdoctor.probes.learned_prior import LearnedPriorOnly
 from segdoctor.probes.learning_rate import LearningRateOutsideRange
 from segdoctor.probes.loss_alignment import SilentBroadcast

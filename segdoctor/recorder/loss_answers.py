@@ -32,25 +32,31 @@ _MOST_PIXELS = 1 << 18
 """Pixels of a batch up to which a loss that refuses small arrays is asked with arrays like it."""
 
 
+_FLOATS = ("float32", "float64")
+
+
 class Layout(NamedTuple):
     """How the run lays its output out: ``pixel_axes`` 2 (H, W) or 1 (H·W), channels last or first;
-    ``shape`` of the batch's pixels (B, H, W), where known; ``fed``: layout of the labels."""
+    ``shape`` of the batch's pixels (B, H, W), where known; ``fed``: layout of the labels;
+    ``dtype``: their type, where they are no whole numbers by type."""
 
     pixel_axes: int = 2
     channels_first: bool = False
     shape: tuple[int, ...] = ()
     fed: str = ""
+    dtype: str = ""
 
 
 def layout_of(head: HeadFacts, labels: LabelFacts | None = None) -> Layout:
     """The layout of a measured head, and of the labels that are fed."""
     axis = head.class_axis % len(head.shape)
     pixels = head.shape[:axis] + head.shape[axis + 1 :]
-    fed = ""
+    fed = dtype = ""
     if labels is not None:
+        dtype = labels.dtype if labels.dtype in _FLOATS else ""
         known = {pixels: "BHW", (*pixels, 1): "BHW1"}
         fed = "BHWC" if labels.kind == "onehot" else known.get(labels.shape, "")
-    return Layout(len(pixels) - 1, axis == 1 and len(head.shape) > 2, pixels, fed)
+    return Layout(len(pixels) - 1, axis == 1 and len(head.shape) > 2, pixels, fed, dtype)
 
 
 def ask_loss(
@@ -203,6 +209,8 @@ def _value_of(
         return made[kind]
 
     def value(y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+        if layout.dtype:
+            y_true = tf.cast(y_true, layout.dtype)
         if layout.channels_first:
             if y_true.shape.rank == y_pred.shape.rank and y_true.shape[-1] == y_pred.shape[-1]:
                 y_true = _channels_first(y_true)

@@ -6,11 +6,11 @@ import time
 
 
 class Clock:
-    """Seconds of a budget that are left, from its making on."""
+    """Seconds of a budget that are left, from its making on; ``spent`` of them are gone before."""
 
-    def __init__(self, budget_s: float) -> None:
+    def __init__(self, budget_s: float, spent: float = 0.0) -> None:
         self.budget = budget_s
-        self._end = time.monotonic() + budget_s
+        self._end = time.monotonic() + budget_s - spent
 
     @property
     def left(self) -> float:

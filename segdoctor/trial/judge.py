@@ -38,6 +38,7 @@ class Bar:
 
 BAR = Bar()
 
+CUT_SHORT = "stopped by the budget"
 LEARNS = ("learns", "learns in training mode only")
 SLOW = "slow"
 FAILS = ("does not learn", "learns the prior only", "diverges", "cannot run")
@@ -50,6 +51,14 @@ def learnt(miou: float, ceiling: float, bar: Bar = BAR) -> bool:
 def share_of_ceiling(run: TrialRun) -> float:
     """mIoU in training mode as a share of the ceiling; 0 for a run that took no step."""
     return run.miou_training / run.ceiling if run.steps and run.ceiling else 0.0
+
+
+def settles(run: TrialRun, bar: Bar = BAR) -> bool:
+    """Whether a run on its own, without an error, shows that it learns. A slow one does, unless
+    the budget cut it short before anything of the image was learnt."""
+    if run.verdict != SLOW:
+        return run.verdict == "learns"
+    return run.note != CUT_SHORT or run.miou_training > run.constant + bar.margin
 
 
 def falling(losses: Sequence[float], bar: Bar = BAR) -> bool:

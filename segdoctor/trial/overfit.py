@@ -21,7 +21,7 @@ from segdoctor.recorder.optimizer_step import OptimizerStep
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.updates import twin_of
-from segdoctor.trial.judge import SLOW, learnt, verdict_of
+from segdoctor.trial.judge import CUT_SHORT, SLOW, learnt, verdict_of
 from segdoctor.trial.step_loss import StepLoss
 from segdoctor.trial.traced import TracedNet
 
@@ -233,7 +233,7 @@ class _Course:
             verdict=self._verdict(miou, inferred),
             per_class=class_iou(prediction, exam.ids, exam.void),
             curve=tuple((i, self.losses[i], self.scores[i]) for i in range(len(self.losses))),
-            note="stopped by the budget" if short else "",
+            note=CUT_SHORT if short else "",
             predicted=int(np.unique(prediction).size),
         ), prediction
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segdoctor.core.finding import Finding, Verdict
@@ -229,16 +229,17 @@ def _verdict(
     difference: str,
 ) -> Verdict:
     goal = BAR.success * together.ceiling
-    scores = (
-        f"mIoU {_number(as_is.miou_training)} as it is, {_number(together.miou_training)} with the "
-        f"fix, {goal:.2f} counts as learnt{difference}"
-    )
+    scores = f"{_side_by_side(as_is, together)}, {goal:.2f} counts as learnt{difference}"
     if finding.code in decisive:
         return Verdict("confirmed", "decisive", scores)
     if still is None:
         return Verdict("inconclusive", "none", "the budget was spent before it was measured again")
     if finding.code in still:
         return Verdict("refuted", "none", "with the fix applied, the fault is measured again")
+    if together.steps > as_is.steps > 0:  # the run as it is was not asked to go on
+        score = together.curve[as_is.steps - 1][2]
+        together = replace(together, miou_training=score if score is not None else math.nan)
+        scores = f"{_side_by_side(as_is, together)} after {as_is.steps} steps{difference}"
     worse = _score(together) < _score(as_is) - BAR.margin
     if worse:
         return Verdict(
@@ -250,6 +251,13 @@ def _verdict(
         "confirmed",
         "removes the evidence",
         f"training is no worse: {scores}",
+    )
+
+
+def _side_by_side(as_is: TrialRun, together: TrialRun) -> str:
+    return (
+        f"mIoU {_number(as_is.miou_training)} as it is, {_number(together.miou_training)} with the "
+        "fix"
     )
 
 

@@ -12,12 +12,19 @@ _SUM = (
 )
 
 
+_USER_CODE = (
+    'in user code:\n\n    File "train.py", line 3, in dice  *\n        return a * b\n\n'
+    "    ValueError: {{function_node __wrapped__Mul}} cannot compute Mul [Op:Mul] name: \n"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         (_SUM, "ValueError: Invalid reduction dimension (1 for input with 1 dimension(s)"),
         ("Exception encountered:\n\nIncompatible shapes: [2] vs. [3] [Op:Mul] name:",
          "ValueError: Incompatible shapes: [2] vs. [3]"),
+        (_USER_CODE, "ValueError: cannot compute Mul"),
         ("", "ValueError"),
     ],
 )  # fmt: skip

@@ -80,3 +80,14 @@ def test_only_images_that_are_no_numbers_make_gradients_that_are_none() -> None:
     assert told(none, Finding("GRAD004", "NaN")) == [("DATA010", None), ("GRAD004", "DATA010")]
     flat = Finding("DATA010", "flat", evidence=(Evidence("images of one colour", 1.0),))
     assert ("GRAD004", None) in told(flat, Finding("GRAD004", "NaN"))
+
+
+def test_images_of_one_colour_explain_dead_units_only_where_there_are_no_others() -> None:
+    dead = Finding("GRAD002", "no kernel has any gradient")
+    black = Finding("DATA010", "flat", evidence=(Evidence("images of one colour", 1.0),))
+    assert ("GRAD002", "DATA010") in told(black, dead)
+    few = Finding("DATA010", "flat", evidence=(Evidence("images of one colour", 0.1),))
+    assert ("GRAD002", None) in told(few, dead)
+    assert ("GRAD002", None) in told(
+        Finding("DATA010", "twice", evidence=(Evidence("repeated", 3),)), dead
+    )

@@ -94,3 +94,30 @@ def test_several_outputs_are_said_to_be_not_examined() -> None:
     outcome = next(o for o in report.outcomes if o.code == "LOSS002")
     assert outcome.status == "not examined"
     assert "the labels are of several outputs" in outcome.reason
+
+
+class Forgets(keras.Model):  # type: ignore[misc]
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+        return {"loss": loss, "size": tape.gradient(loss, self.trainable_variables)[0]}
+
+
+class Collects(Forgets):
+    """Steps elsewhere, and not at every batch."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        return super().train_step(data)
+
+    def step(self, gradients: Any) -> None:
+        self.optimizer.apply(gradients, self.trainable_variables)
+
+
+@pytest.mark.parametrize(("kind", "code"), [(Forgets, {"OPT001"}), (Collects, set())])
+def test_a_step_that_applies_no_gradient(kind: Any, code: set[str]) -> None:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = net(kind, loss=loss)
+    report = segdoctor.check(model, arrays(), trial=False, select="OPT001")
+    assert report.codes == code
+    assert ("applies no gradient" in report.notes[0]) == bool(code)

@@ -40,3 +40,8 @@ def test_without_an_exchange_it_is_not_settled() -> None:
 def test_another_part_shows_nothing_of_it() -> None:
     other = replace(BLAMED, code="TRIAL007", because_of="OPT004")
     assert diagnosis_of((BROKEN, other), (), complete=True) is None
+
+
+@pytest.mark.parametrize("code", ["HIST006", "MET002", "OPT008"])
+def test_what_no_trial_can_add_to_is_settled(code: str) -> None:
+    assert diagnosis_of((Finding(code, "…", severity="error"),), (), complete=True) == (code,)

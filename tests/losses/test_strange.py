@@ -92,6 +92,15 @@ def test_a_slow_loss_is_asked_as_long_as_there_is_time() -> None:
     assert "takes so long" in outcome(PerfectPredictionNotBest(), contract).reason
 
 
+@pytest.mark.parametrize(("dtype", "raises"), [("", True), ("float32", False)])
+def test_labels_are_asked_in_the_type_in_which_they_are_fed(dtype: str, raises: bool) -> None:
+    def product(y: Any, p: Any) -> Any:  # not of whole numbers and floats
+        return 1 - tf.raw_ops.Sum(input=tf.raw_ops.Mul(x=y, y=p), axis=[0, 1, 2, 3]) / 128
+
+    contract = ask_loss(product, 1, flavour="tf_keras", layout=Layout(fed="BHW1", dtype=dtype))
+    assert bool(contract.facts.get("raises_in_graph") or contract.raises) == raises
+
+
 def test_a_loss_that_needs_the_graph() -> None:
     def only_in_a_graph(y: Any, p: Any) -> Any:
         if tf.executing_eagerly():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from segdoctor.core.trace import Trace
 from segdoctor.measures.drawing import voc_palette
 from segdoctor.measures.labels import label_facts
 from segdoctor.measures.palettes import luminances, red_channels
+from segdoctor.measures.weighed import weighed_classes
 from segdoctor.probes.ignore_disk import IgnoreLabelUndeclared
 from segdoctor.probes.label_colours import ColourMapAsLabel, LuminanceAsLabel, ScaledLabels
-from segdoctor.probes.label_encoding import LabelOutOfRange, LabelsConstant, OffByOne
+from segdoctor.probes.label_encoding import LabelOutOfRange, OffByOne
+from segdoctor.probes.labels_constant import LabelsConstant
 
 PROBES = {
     probe.code: probe
@@ -235,6 +238,29 @@ class TestConstant:
         assert small.severity == "warning"
         assert ask("LBL011", labels=many, head=head(21)).findings[0].severity == "error"
         assert ask("LBL011", scan=scan([0])).findings[0].severity == "error"
+
+    @pytest.mark.parametrize(
+        ("weight", "status", "severity"),
+        [
+            (lambda y: np.zeros_like(y), "fired", "error"),
+            (lambda y: np.zeros(len(y)), "fired", "error"),  # one for each example
+            (lambda y: y == 1, "fired", "error"),
+            (lambda y: y != 2, "clear", None),  # two classes are left
+            (lambda y: np.full(y.shape, -1.0), "clear", None),
+            (lambda y: np.arange(len(y)) % 2, "clear", None),
+        ],
+    )
+    @pytest.mark.parametrize("onehot", [False, True])
+    def test_sample_weights(
+        self, weight: Any, status: str, severity: str | None, onehot: bool
+    ) -> None:
+        ids = np.arange(4 * 6 * 6).reshape(4, 6, 6) % 3
+        y = np.eye(3, dtype=np.float32)[ids] if onehot else ids
+        facts = label_facts(y, 3)
+        facts = replace(facts, weighed=weighed_classes(y, facts, np.asarray(weight(ids))))
+        outcome = ask("LBL011", labels=facts, head=head(3))
+        assert outcome.status == status
+        assert [f.severity for f in outcome.findings] == [severity] * (status == "fired")
 
     def test_unscaled_masks_are_another_finding(self) -> None:
         assert ask("LBL011", scan=voc([0, 255]), head=head(1)).status == "clear"

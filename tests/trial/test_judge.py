@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from segdoctor.trial.judge import verdict_of
+from segdoctor.core.trial_facts import TrialRun
+from segdoctor.trial.judge import CUT_SHORT, settles, verdict_of
 
 FALLING = [3.0 * 0.9**i for i in range(30)]
 FLAT = [3.0 + 0.01 * (-1) ** i for i in range(30)]
@@ -32,3 +33,20 @@ TO_PRIOR = [3.0, 2.0, 1.5, 1.2] + [1.1 + 0.001 * (-1) ** i for i in range(26)]
 )
 def test_verdicts(losses, training, inference, verdict) -> None:
     assert verdict_of(losses, training, inference, ceiling=0.88, constant=0.15) == verdict
+
+
+@pytest.mark.parametrize(
+    ("verdict", "miou", "note", "settled"),
+    [
+        ("learns", 0.9, "", True),
+        ("slow", 0.1, "", True),
+        ("slow", 0.5, CUT_SHORT, True),
+        ("slow", 0.1, CUT_SHORT, False),  # nothing of the image was learnt yet
+        ("does not learn", 0.1, "", False),
+    ],
+)
+def test_a_run_that_was_cut_short_before_it_learnt_settles_nothing(
+    verdict: str, miou: float, note: str, settled: bool
+) -> None:
+    run = TrialRun("as it is", {}, 20, 1.0, 3.0, 2.0, miou, miou, 1.0, 0.15, verdict, note=note)
+    assert settles(run) == settled
