@@ -121,8 +121,8 @@ def _symmetric(values: Values) -> bool:
     scale = max(abs(yes), moves)
     if abs(yes - false) <= _SAME * scale:
         return False  # it takes neither for a label: the arg max of both is class 0
-    # What never has enough is no sigmoid: a linear loss.
-    enough = values["push 40"] >= values["push 20"]
+    # What never has enough is no sigmoid: a linear loss. Nor is one that is turned around.
+    enough = values["push 40"] >= values["push 20"] and values["wrong"] > values["soft"]
     return enough and abs(yes - no) <= _SAME * scale < 0.1 * moves
 
 

@@ -101,6 +101,14 @@ def test_labels_are_asked_in_the_type_in_which_they_are_fed(dtype: str, raises: 
     assert bool(contract.facts.get("raises_in_graph") or contract.raises) == raises
 
 
+@pytest.mark.parametrize(("sign", "scale"), [(-1.0, "probabilities"), (1.0, "unknown")])
+def test_a_linear_loss_that_is_turned_around_is_no_sigmoid(sign: float, scale: str) -> None:
+    def distance(y: Any, p: Any) -> Any:
+        return tf.reduce_mean(sign * (2 * tf.cast(y, tf.float32) - 1) * p)
+
+    assert ask_loss(distance, 1, layout=Layout(fed="BHW1")).prediction == scale
+
+
 def test_a_loss_that_needs_the_graph() -> None:
     def only_in_a_graph(y: Any, p: Any) -> Any:
         if tf.executing_eagerly():
