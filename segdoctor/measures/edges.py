@@ -116,7 +116,7 @@ def _without_ramps(ids: NDArray[np.integer]) -> NDArray[np.integer]:
 
 def turned(outline: Float, how: str) -> Float:
     """The outline of a mask that is ``"mirrored"`` (left to right), ``"upside down"``,
-    ``"turned by 180°"`` or ``"transposed"``."""
+    ``"turned by 180°"``, ``"transposed"``, or ``"turned left by 90°"`` or right."""
     strength, cosine, sine = outline
     if how == "mirrored":
         return np.stack([strength[:, ::-1], cosine[:, ::-1], -sine[:, ::-1]])
@@ -126,10 +126,19 @@ def turned(outline: Float, how: str) -> Float:
         return outline[:, ::-1, ::-1]
     if how == "transposed":
         return np.stack([strength.T, -cosine.T, sine.T])
+    if how in (
+        "turned left by 90°",
+        "turned right by 90°",
+    ):  # an edge turns with it: twice 90° is the sign
+        quarter = np.rot90(outline, 1 if how.startswith("turned left") else -1, axes=(1, 2))
+        return np.stack([quarter[0], -quarter[1], -quarter[2]])
     raise ValueError(f"`how` is a turn of TURNS. Received: {how!r}")
 
 
-TURNS = ("mirrored", "upside down", "turned by 180°", "transposed")
+TURNS = (
+    *("mirrored", "upside down", "turned by 180°"),
+    *("transposed", "turned left by 90°", "turned right by 90°"),
+)
 
 
 def box_mean(values: Float, radius: int) -> Float:

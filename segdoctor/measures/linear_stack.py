@@ -15,6 +15,36 @@ _LINEAR = frozenset(
 )
 
 
+_PLAIN = frozenset(
+    (
+        *("InputLayer", "Conv2D", "Convolution2D", "AtrousConvolution2D", "SeparableConv2D"),
+        *("DepthwiseConv2D", "Conv2DTranspose", "Deconvolution2D", "Activation", "Softmax"),
+        *("MaxPooling2D", "AveragePooling2D", "UpSampling2D", "Resizing", "Concatenate", "Add"),
+        *("Merge", "Reshape", "Permute", "Functional", "Model", "Sequential"),
+    )
+)
+_FEWEST = 3
+
+
+def unbent(graph: GraphFacts) -> int:
+    """How many convolutions a net has that bends nowhere but in its pooling and at its end; 0
+    where something does, or may (a layer that is not known)."""
+    classes = {layer.class_name for layer in graph.layers}
+    if not classes <= _PLAIN | _LINEAR:
+        return 0
+    sources = layer_sources(graph)
+    convolutions = [layer.name for layer in graph.layers if "conv" in layer.class_name.lower()]
+    behind_the_head = {convolutions[-1]} if convolutions else set()
+    for layer in graph.layers:
+        if set(sources.get(layer.name, ())) & behind_the_head:
+            behind_the_head.add(layer.name)
+    bent = any(
+        layer.activation not in (None, "linear") and layer.name not in behind_the_head
+        for layer in graph.layers
+    )
+    return 0 if bent or len(convolutions) < _FEWEST else len(convolutions)
+
+
 def linear_pairs(graph: GraphFacts) -> tuple[tuple[tuple[str, str], ...], int]:
     """``(pairs, judged)``: pairs of full convolutions (3×3 and larger) with only linear layers
     between them, and how many pairs there are with or without something that bends.

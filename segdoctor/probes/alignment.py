@@ -12,7 +12,7 @@ from segdoctor.core.network_facts import ImageMover
 from segdoctor.core.probe import NotExaminedError, Probe
 from segdoctor.probes.alignment_words import looked_at, more, way
 
-_TURNS = 4  # that are tried of each mask
+_TURNS = 6  # that are tried of each mask
 
 
 @dataclass(frozen=True)

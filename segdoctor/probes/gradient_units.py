@@ -24,8 +24,8 @@ class DeadUnits(Probe):
     fix = "A smaller learning rate, He initialisation, biases of 0, LeakyReLU, batch norm before."
     fine = (
         "Some channels that this batch happens not to use: a trained net has up to a third of "
-        "them. Maps of few values (a pooled image) are not judged, nor are rectifiers that are no "
-        "relu of Keras or TensorFlow (a maximum with 0)."
+        "them. Maps of few values (a pooled image) are not judged, nor are rectifiers of one's own "
+        "make (x times the sign of x) and those within a function of their own in the trace."
     )
     sources = "Maas et al. 2013, Rectifier nonlinearities; measured on keras.applications"
 

@@ -153,7 +153,8 @@ class LinearStack(Probe):
     code = "MDL011"
     how = (
         "Pairs of 3×3 and larger convolutions that follow each other are looked at for something "
-        "between them that bends: an activation in the layer, or a layer of its own."
+        "between them that bends: an activation in the layer, or a layer of its own. Of a net of "
+        "Keras' own layers: whether there is any activation before its head."
     )
     why = "Two convolutions without a nonlinearity are one, at twice the price."
     fix = "activation='relu', or a ReLU behind the batch normalisation."
@@ -163,9 +164,13 @@ class LinearStack(Probe):
     share: float = field(default=0.5, metadata={"doc": "share of the pairs without a nonlinearity"})
 
     def examine(self, graph: GraphFacts) -> Iterator[Finding]:
-        from segdoctor.measures.linear_stack import linear_pairs
+        from segdoctor.measures.linear_stack import linear_pairs, unbent
 
         pairs, judged = linear_pairs(graph)
+        convolutions = unbent(graph)
+        if convolutions:
+            yield self._nowhere(convolutions)
+            return
         if not pairs or len(pairs) < self.share * judged:
             return
         first, second = pairs[0]
@@ -181,8 +186,19 @@ class LinearStack(Probe):
                     f"{first} → {second}",
                 ),
             ),
-            Fix(
-                "Put a ReLU behind each of them.",
-                'layers.Conv2D(64, 3, padding="same", activation="relu")',
-            ),
+            self._relu(),
+        )
+
+    def _nowhere(self, convolutions: int) -> Finding:
+        return self.finding(
+            f"None of the {convolutions} convolutions has an activation behind it, the head aside.",
+            (Evidence("activations before the head", 0, 1, f"of {convolutions} convolutions"),),
+            self._relu(),
+        )
+
+    @staticmethod
+    def _relu() -> Fix:
+        return Fix(
+            "Put a ReLU behind each of them.",
+            'layers.Conv2D(64, 3, padding="same", activation="relu")',
         )

@@ -11,7 +11,7 @@ import numpy as np
 from segdoctor.core.network_facts import ActivationFacts
 from segdoctor.recorder.layers import walk
 from segdoctor.recorder.recalibrate import replaced_call
-from segdoctor.recorder.rectifiers import rectifying_functions
+from segdoctor.recorder.rectifiers import rectifiers_before, rectifying_functions
 
 _RECTIFIERS = ("relu", "relu6")
 # Flat ends of bounded activations: (low, high).
@@ -29,12 +29,14 @@ class Activity:
     """What the nonlinearities gave: a sample of the first call, the peaks over all calls.
 
     ``names`` : path → nonlinearity; ``raw`` : path → tensors, in the order of the calls. A layer
-    without weights that is called for several others has a path for each call.
+    without weights that is called for several others has a path for each call. ``given_by``: what
+    the rectifiers among them gave.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
         self.raw: dict[str, tuple[Any, ...]] = {}
+        self.given_by: list[Any] = []
 
     def given(self, values: Sequence[tuple[Any, ...]]) -> Activity:
         """The same layers with the values that a traced pass gave for ``raw``."""
@@ -55,6 +57,8 @@ class Activity:
 
         if not tf.is_tensor(y) or y.shape.rank is None or y.shape.rank < 2:
             return
+        if name in _RECTIFIERS:
+            self.given_by.append(y)
         given = tf.stop_gradient(y)
         peak = tf.reduce_max(given, axis=list(range(y.shape.rank - 1)))
         if path in self.raw and not apart and self.raw[path][0].shape == peak.shape:
@@ -68,6 +72,12 @@ class Activity:
         free = _free(path, self.raw)
         self.names[free] = name
         self.raw[free] = (peak, flat[::stride], tf.size(flat) // tf.shape(y)[-1])
+
+    def look_back(self, output: Any) -> None:
+        """Look at the rectifiers on the way to ``output``, in a trace, that no layer and no watched
+        function is: whatever name they were called by."""
+        for path, name, y in rectifiers_before(output, self.given_by):
+            self.note(path, name, y, apart=True)
 
 
 @contextmanager

@@ -206,6 +206,7 @@ class Passes:
         ):
             tape.watch(self.variables)
             outputs, loss, total = self._outputs(x, y, weight, True, done)
+            active.look_back(first_output(outputs.y_pred))
         self._looked["there and back"] = (watch, active)
         self._looked["ends"] = tuple(ends)
         looked = (list(watch.raw.values()), list(active.raw.values()))

@@ -60,6 +60,8 @@ def test_a_turned_outline_is_the_outline_of_the_turned_mask(
         "upside down": mask[::-1],
         "turned by 180°": mask[::-1, ::-1],
         "transposed": mask.T,
+        "turned left by 90°": np.rot90(mask),
+        "turned right by 90°": np.rot90(mask, -1),
     }[how]
     outline, expected = mask_edges(mask), mask_edges(np.ascontiguousarray(by_hand))
     assert outline is not None

@@ -65,7 +65,7 @@ def seen(model: Any, *, traced: bool = False) -> tuple[ActivationFacts, ...]:
 
     def body(x: Any) -> Any:
         with activity(model) as active:
-            model(x, training=True)
+            active.look_back(model(x, training=True))
         looked.append(active)
         return list(active.raw.values())
 
@@ -138,8 +138,25 @@ def test_what_is_no_part_of_the_net_is_not_looked_at(keras: Any) -> None:
     assert (tf.nn.relu, tf.compat.v2.nn.relu) == before
 
 
+def test_rectifiers_by_any_name_are_found_in_the_trace(keras: Any) -> None:
+    import tensorflow as tf
+
+    bound = tf.nn.relu  # as `from tensorflow.nn import relu` binds it
+    ways = (bound, lambda x: keras.ops.maximum(x, 0.0), lambda x: tf.maximum(0.0, x))
+    for build, rectify in zip((subclassed, functional, subclassed), ways, strict=True):
+        for bias, wanted in ((-50.0, "fired"), (0.0, "clear")):
+            facts = seen(build(keras, rectify, bias), traced=True)
+            assert status(facts) == wanted
+            assert [fact.channels for fact in facts] == (
+                [8, 6, 6] if build is subclassed else [8, 6]
+            )
+    # A maximum with another number is no rectifier.
+    assert not seen(functional(keras, lambda x: keras.ops.maximum(x, -9.0), 0.0), traced=True)
+
+
 def test_without_a_rectifier_nothing_is_claimed(keras: Any) -> None:
     def own(x: Any) -> Any:
-        return keras.ops.maximum(x, 0.0)
+        return x * keras.ops.cast(x > 0, x.dtype)
 
-    assert status(seen(functional(keras, own, -50.0))) == "not examined"
+    for traced in (False, True):
+        assert status(seen(functional(keras, own, -50.0), traced=traced)) == "not examined"

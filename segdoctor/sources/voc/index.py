@@ -12,6 +12,7 @@ from segdoctor.core.data_facts import FileProblem
 from segdoctor.sources.voc import storage
 from segdoctor.sources.voc.array_file import ARRAYS
 from segdoctor.sources.voc.image_file import SUFFIXES
+from segdoctor.sources.voc.names_apart import names_apart
 from segdoctor.sources.voc.packed import Names, PackedPairs
 from segdoctor.sources.voc.parts import Part, subfolders
 
@@ -44,9 +45,13 @@ class Files(Mapping[str, str]):
         else:
             self._where[stem] = os.path.join(folder, name)
 
-    def leave_out(self, ending: str) -> None:
-        """Drop the stems that end so."""
-        self._where = {s: where for s, where in self._where.items() if not s.endswith(ending)}
+    def leave_out(self, start: str, ending: str) -> None:
+        """Drop the stems that begin and end so."""
+        self._where = {
+            stem: where
+            for stem, where in self._where.items()
+            if not (stem.startswith(start) and stem.endswith(ending))
+        }
 
     def take(self, others: Files, prefix: str) -> None:
         """Those of a split; its stems begin with its name."""
@@ -89,16 +94,21 @@ class Collected:
 
 def index_part(part: Part, images: Files, masks: Files, to: Collected) -> None:
     """Stem → path of the files of a part; stems of a split begin with its name."""
-    prefix = f"{part.split}/" if part.split else ""
-    own_images = _files(part.images, to, part.image_end, part.deep, part.image_kinds)
-    if part.images == part.masks and part.mask_end:
-        own_images.leave_out(part.mask_end)
-    own_masks = _files(part.masks, to, part.mask_end, part.deep, part.mask_kinds)
+    prefix = "".join(f"{word}/" for word in (part.split, part.inside) if word)
+    own_images = _files(
+        part.images, to, part.image_end, part.deep, part.image_kinds, part.image_start
+    )
+    if part.images == part.masks and (part.mask_end or part.mask_start):
+        own_images.leave_out(part.mask_start, part.mask_end)
+    own_masks = _files(part.masks, to, part.mask_end, part.deep, part.mask_kinds, part.mask_start)
     # `cat_mask.png` belongs to `cat.jpg`, but a name that fits as it is comes first.
-    bare = {_bare(stem): stem for stem in own_images if stem not in own_masks}
+    by_bare = {bare(stem): stem for stem in own_images if stem not in own_masks}
+    if not any(stem in own_images or bare(stem) in by_bare for stem in own_masks):
+        by_bare = names_apart(own_images, own_masks) or by_bare
     images.take(own_images, prefix)
     for stem in own_masks:
-        partner = stem if stem in own_images else bare.get(_bare(stem), stem)
+        partner = by_bare.get(stem) or by_bare.get(bare(stem), stem)
+        partner = stem if stem in own_images else partner
         if partner.lower() == stem.lower():  # names that differ in case alone are no pair
             partner = stem
         if prefix + partner not in masks:
@@ -108,7 +118,8 @@ def index_part(part: Part, images: Files, masks: Files, to: Collected) -> None:
         to.splits[part.split] = Names([*to.splits.get(part.split, ()), *stems])
 
 
-def _bare(stem: str) -> str:
+def bare(stem: str) -> str:
+    """A stem without what says that it is an image or a mask."""
     name, suffix = os.path.splitext(stem)  # `cat.jpg.png` is the mask of `cat.jpg`
     return _AFFIXES.sub("", name if suffix.lower() in SUFFIXES else stem)
 
@@ -119,11 +130,12 @@ def _files(
     ending: str = "",
     deep: bool = False,
     kinds: tuple[str, ...] = (),
+    start: str = "",
 ) -> Files:
     """Stem → path of everything in a folder that is or may be meant as an image.
 
-    With ``ending`` only of names that end so, without it; with ``deep`` of the folders inside;
-    with ``kinds`` only of those suffixes.
+    With ``start`` and ``ending`` only of names that begin and end so, without them; with ``deep``
+    of the folders inside; with ``kinds`` only of those suffixes.
     """
     files = Files()
     if deep:
@@ -149,9 +161,9 @@ def _files(
         path = os.path.join(folder, name)
         if suffix.lower() not in SUFFIXES and storage.is_folder(path):
             continue
-        if not stem.endswith(ending):
+        if not (stem.startswith(start) and stem.endswith(ending)):
             continue
-        stem = stem[: len(stem) - len(ending)]
+        stem = stem[len(start) : len(stem) - len(ending)]
         if stem in files:
             doubled += 1
             if suffix.lower() not in SUFFIXES:

@@ -26,7 +26,8 @@ def known_layout(root: str) -> Layout | None:
 
 def _cityscapes(root: str, inside: dict[str, str]) -> Layout | None:
     """``leftImg8bit/train/city/…_leftImg8bit.png`` and ``gtFine/train/city/…``."""
-    images, masks = inside.get("leftimg8bit"), inside.get("gtfine") or inside.get("gtcoarse")
+    images = _unpacked(inside, "leftimg8bit")
+    masks = _unpacked(inside, "gtfine") or _unpacked(inside, "gtcoarse")
     if images is None or masks is None:
         return None
     of_images, of_masks = subfolders(images), subfolders(masks)
@@ -42,6 +43,15 @@ def _cityscapes(root: str, inside: dict[str, str]) -> Layout | None:
     kind = f"Cityscapes ({ending.rsplit('_', 1)[-1]}; {', '.join(splits)})"
     notes = () if trained else ("raw ids of Cityscapes (0 to 33), not the 19 that are trained on",)
     return Layout("folders", root, parts, notes=notes, name=kind, void=_VOID if trained else None)
+
+
+def _unpacked(inside: dict[str, str], name: str) -> str | None:
+    """A folder, or the one in the folder of the package that it came in
+    (``gtFine_trainvaltest/gtFine``)."""
+    packages = [path for other, path in inside.items() if other.startswith(f"{name}_")]
+    return inside.get(name) or next(
+        (found for path in packages if (found := subfolders(path).get(name))), None
+    )
 
 
 def _cityscapes_ending(folder: str) -> str:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from segdoctor.core.clean import clean
 from segdoctor.core.errors import UserError
 from segdoctor.sources.voc import storage
-from segdoctor.sources.voc.guessed_layout import guessed_layout
+from segdoctor.sources.voc.guessed_layout import drawn_elsewhere, guessed_layout, pictures
 from segdoctor.sources.voc.known_layouts import known_layout
-from segdoctor.sources.voc.lists import ListUnreadableError, read_text
+from segdoctor.sources.voc.lists import ListUnreadableError, is_list, read_text
+from segdoctor.sources.voc.nested_layout import nested_layout
 from segdoctor.sources.voc.pairs_list import read_pairs
 from segdoctor.sources.voc.parts import Layout, Part, subfolders
 
@@ -37,6 +38,7 @@ SPLIT_FOLDERS = {
     "testing": "test",
 }
 _MASKS_BESIDE = ("annot", "_masks", "_mask", "_labels", "_label")
+_MANY = 3  # layouts side by side that are one data set
 _DEPTH = 2  # how far below the given folder a layout is looked for
 
 
@@ -102,12 +104,24 @@ def find_layout(
         if guessed is not None:
             return guessed
         raise DataFolderError(_nothing_found(start, masks))
+    if len(found) >= _MANY and all(layout.kind == "folders" for layout in found):
+        together = nested_layout(storage.tidy(start))
+        if together is not None and len(together.parts) >= len(found):
+            return together  # a pair of folders for each patient, city or sequence
     chosen = found[-1]  # VOC2012 after VOC2007
+    if chosen.kind == "folders" and masks is None and not _has_pictures(chosen):
+        return nested_layout(storage.tidy(start)) or chosen
     if len(found) == 1:
         return chosen
     others = ", ".join(clean(layout.root) for layout in found[:-1])
     note = f"also found and left out: {others}; give one of them as the folder to read it"
     return replace(chosen, notes=(*chosen.notes, note))
+
+
+def _has_pictures(layout: Layout) -> bool:
+    return any(
+        part.deep or (pictures(part.images) and pictures(part.masks)) for part in layout.parts
+    )
 
 
 def _guessed(start: str) -> Layout | None:
@@ -116,7 +130,7 @@ def _guessed(start: str) -> Layout | None:
         found = guessed_layout(storage.tidy(root), SPLIT_FOLDERS)
         if found is not None:
             return found
-    return None
+    return nested_layout(storage.tidy(start))
 
 
 def _list_in(root: str) -> str | None:
@@ -222,7 +236,14 @@ def _folders_at(root: str, inside: dict[str, str], masks: str | None) -> Layout 
         parts = _split_parts(images, chosen) or (Part("", images, chosen),)
     elif not masks:
         parts = _parts_of_splits(inside)
-    return Layout("folders", root, parts) if parts else None
+    whole = len(parts) == 1 and not parts[0].split
+    return Layout("folders", root, parts, _own_lists(root) if whole else None) if parts else None
+
+
+def _own_lists(root: str) -> str | None:
+    """The folder itself where it has a list to train on (``train.txt``)."""
+    stems = [os.path.splitext(name)[0] for name, _ in storage.entries(root) if name[-4:] == ".txt"]
+    return root if any(map(is_list, stems)) else None
 
 
 def _first(inside: dict[str, str], names: tuple[str, ...]) -> str | None:
@@ -279,4 +300,5 @@ def _nothing_found(start: str, masks: str | None) -> str:
         )
     names = ", ".join(clean(os.path.basename(path), 40) for path in list(inside.values())[:6])
     received = f"the folders {names}" if names else "no folder at all"
+    received += drawn_elsewhere(start)
     return f"{shown} is not a segmentation data set: {wanted}. Received: {received}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from dataclasses import dataclass
 
@@ -70,6 +71,11 @@ def _text(raw: bytes) -> str:
         return raw.decode("utf-16", errors="replace")
     # As the file system does it, so that a name that is not UTF-8 is still found.
     return raw.decode("utf-8-sig", errors="surrogateescape")
+
+
+def is_list(name: str) -> bool:
+    """Whether a text is called as a list of a split is (``train``, ``val``, ``train_aug``)."""
+    return re.fullmatch(r"train(ing|val|_?aug)?|val(id|idation)?", name.lower()) is not None
 
 
 def lists_in(folder: str) -> tuple[str, ...]:

@@ -8,10 +8,17 @@ from collections.abc import Iterable, Mapping
 from segdoctor.core.clean import clean
 from segdoctor.core.data_facts import FileProblem, Pair
 from segdoctor.sources.voc import storage
+from segdoctor.sources.voc.guessed_layout import drawn_elsewhere
 from segdoctor.sources.voc.image_file import SUFFIXES
 from segdoctor.sources.voc.index import Collected, Files, index_part
 from segdoctor.sources.voc.layout import DataFolderError
-from segdoctor.sources.voc.lists import ListUnreadableError, SplitList, lists_in, read_list
+from segdoctor.sources.voc.lists import (
+    ListUnreadableError,
+    SplitList,
+    is_list,
+    lists_in,
+    read_list,
+)
 from segdoctor.sources.voc.packed import Names, PackedPairs
 from segdoctor.sources.voc.pairs_list import read_pairs
 from segdoctor.sources.voc.parts import Layout, Part
@@ -39,6 +46,8 @@ def collect_pairs(
         index_part(part, images, masks, found)
     found.images_total, found.masks_total = len(images), len(masks)
     lists = _read_lists(layout, found)
+    if layout.lists == layout.root and not layout.name:
+        lists = _of_these(lists, images, masks, found)
     chosen = _chosen_lists(layout, lists, found, split, val_split)
     if chosen:
         _pair_by_lists(chosen, images, masks, layout, found)
@@ -79,7 +88,10 @@ def _from_list(layout: Layout, path: str, found: Collected, split: str | None) -
 
 def _read_lists(layout: Layout, to: Collected) -> dict[str, SplitList]:
     lists: dict[str, SplitList] = {}
+    guessed = layout.lists == layout.root and not layout.name  # all kinds of texts lie there
     for path in lists_in(layout.lists) if layout.lists else ():
+        if guessed and not is_list(os.path.splitext(os.path.basename(path))[0]):
+            continue
         read = _read(path, to)
         if read is not None:
             lists[read.name] = read
@@ -95,6 +107,28 @@ def _read(path: str, to: Collected) -> SplitList | None:
     if read.doubled:
         to.notes.append(f"{clean(read.name)}.txt lists {read.doubled} names more than once")
     return read
+
+
+def _of_these(
+    lists: Mapping[str, SplitList],
+    images: Mapping[str, str],
+    masks: Mapping[str, str],
+    to: Collected,
+) -> dict[str, SplitList]:
+    """The lists that lie in the folder and name files that are there; a text that names none (of
+    classes, of another folder's files) is none."""
+    kept = {}
+    for name, read in lists.items():
+        stems = [_stem_of(entry, images, masks) for entry in read.entries]
+        known = sum(stem in images or stem in masks for stem in stems)
+        if known >= max(1, len(stems) / 2):
+            kept[name] = read
+        else:
+            to.notes.append(
+                f"{clean(name, 60)}.txt was left out: {known} of its {len(stems)} lines name a "
+                "file that is there"
+            )
+    return kept if _training_list(kept) else {}
 
 
 def _chosen_lists(
@@ -263,5 +297,5 @@ def _no_pair(layout: Layout, images: Mapping[str, str], masks: Mapping[str, str]
         f"{clean(os.path.basename(part.masks))} with the name of its image in "
         f"{clean(os.path.basename(part.images))}. Received: {len(images)} images such as "
         f"{some[0]}, {len(masks)} masks such as {some[1]}; name the folder with --masks NAME or "
-        f"the examples with --split FILE.{hint}"
+        f"the examples with --split FILE.{hint}{drawn_elsewhere(part.masks)}"
     )

@@ -13,9 +13,11 @@ class Part:
     """One folder of images and its folder of masks; ``split`` is "" where it is the whole set.
 
     ``image_end`` and ``mask_end`` are endings of the names that the pairing leaves out
-    (``_leftImg8bit``); files without them are of another kind. ``deep``: files lie one folder
+    (``_leftImg8bit``), ``image_start`` and ``mask_start`` beginnings; files without them are of
+    another kind. ``deep``: files lie one folder
     deeper, whose name belongs to theirs. ``image_kinds`` and ``mask_kinds`` are the suffixes that
-    tell both apart where they have one folder and one name.
+    tell both apart where they have one folder and one name. ``inside``: what the names of this part
+    begin with, behind the split, where other parts of the split may have the same names.
     """
 
     split: str
@@ -26,6 +28,9 @@ class Part:
     deep: bool = False
     image_kinds: tuple[str, ...] = ()
     mask_kinds: tuple[str, ...] = ()
+    inside: str = ""
+    image_start: str = ""
+    mask_start: str = ""
 
 
 @dataclass(frozen=True, slots=True)
