@@ -105,7 +105,7 @@ def _looking(layer: Any, path: str, watch: Watch) -> Any:
             return y
         inputs = tf.stop_gradient(x)
         mean, variance = batch_statistics(layer, inputs)
-        count = tf.size(inputs) // (tf.size(mean) * tf.shape(inputs)[0])
+        count = _values_per_example(inputs, axis)
         watch.raw[path] = (
             *(rows, _rows(inputs, axis), mean, variance, count),
             *(*before, *_stored(layer)),
@@ -113,6 +113,16 @@ def _looking(layer: Any, path: str, watch: Watch) -> Any:
         return y
 
     return call
+
+
+def _values_per_example(values: Any, axis: int) -> Any:
+    import tensorflow as tf
+
+    places = [n for n in range(1, len(values.shape)) if n != axis]
+    sizes = [values.shape[n] for n in places]
+    if None not in sizes:  # known when it is traced: no operation is needed
+        return tf.constant(int(np.prod(sizes)), tf.int32)
+    return tf.reduce_prod(tf.gather(tf.shape(values), places))
 
 
 def _stored(layer: Any) -> tuple[Any, Any]:
@@ -146,8 +156,9 @@ def _rows(values: Any, axis: int) -> Any:
 
 def _seen(layer: Any, y: Any, x: Any, mean: Any, variance: Any, count: Any, *stored: Any) -> Seen:
     before = tuple(np.asarray(value, dtype=np.float64).ravel() for value in stored[:2])
-    moved = not all(
-        np.array_equal(a, b, equal_nan=True) for a, b in zip(stored[:2], stored[2:], strict=True)
+    moved = any(
+        np.asarray(a).tobytes() != np.asarray(b).tobytes()
+        for a, b in zip(stored[:2], stored[2:], strict=True)
     )
     batch = tuple(np.asarray(value, dtype=np.float64).ravel() for value in (mean, variance))
     rows_x, rows_y = (np.asarray(rows, dtype=np.float32).astype(np.float64) for rows in (x, y))
@@ -173,14 +184,14 @@ def _mode(
     stored: tuple[Vector, ...],
 ) -> str:
     scale, offset = (_affine(getattr(layer, name, None)) for name in ("gamma", "beta"))
-    spread = float(np.std(y)) + 1e-12
+    spread = float(y.std()) + 1e-12
     errors = []
     for mean, variance in (batch, stored):
         steep = 1.0 / np.sqrt(variance + float(layer.epsilon))
         if scale is not None:
             steep = steep * scale
         level = -mean * steep if offset is None else offset - mean * steep
-        errors.append(float(np.mean(np.abs(x * steep + level - y))) / spread)
+        errors.append(float(np.abs(x * steep + level - y).mean()) / spread)
     by_batch, by_stored = errors
     if by_batch < _AGREES and by_batch * _CLEARLY_NEARER < by_stored:
         return "batch"
@@ -258,7 +269,7 @@ def gaps_beyond_lag(seen: Seen, epsilon: float) -> tuple[float, float]:
     mean = (1.0 - share) * seen.batch_mean
     variance = share + (1.0 - share) * seen.batch_variance
     width = np.sqrt(np.abs(seen.moving_variance) + epsilon)
-    mean_gaps = np.median(np.abs(mean - seen.moving_mean) / width, axis=1)
+    mean_gaps = _median(np.abs(mean - seen.moving_mean) / width)
     variance_gaps = _orders(variance, seen.moving_variance, epsilon)
     best = int(np.argmin(np.nan_to_num(mean_gaps + variance_gaps, nan=np.inf)))
     return float(mean_gaps[best]), float(variance_gaps[best])
@@ -266,13 +277,26 @@ def gaps_beyond_lag(seen: Seen, epsilon: float) -> tuple[float, float]:
 
 def _distance(seen: Seen, mean: Vector, variance: Vector, epsilon: float) -> tuple[float, float]:
     width = np.sqrt(np.abs(variance) + epsilon)
-    mean_gap = float(np.median(np.abs(seen.batch_mean - mean) / width))
+    mean_gap = float(_median(np.abs(seen.batch_mean - mean) / width))
     return mean_gap, float(_orders(seen.batch_variance, variance, epsilon))
 
 
 def _orders(a: Vector, b: Vector, epsilon: float) -> Any:
     ratio = (np.abs(a) + epsilon) / (np.abs(b) + epsilon)
-    return np.median(np.abs(np.log10(ratio)), axis=-1)
+    # The logarithm of the two in the middle, not of all.
+    return np.log10(_in_the_middle(np.maximum(ratio, 1.0 / ratio))).mean(axis=-1)
+
+
+def _median(values: Any) -> Any:
+    return _in_the_middle(values).mean(axis=-1)
+
+
+def _in_the_middle(values: Any) -> Any:
+    """The two values whose mean is the median over the last axis; NaN where one value is."""
+    half = values.shape[-1] // 2
+    places = [half if values.shape[-1] % 2 else half - 1, half]
+    ordered = np.partition(values, [*places, -1], axis=-1)  # NaN goes to the end
+    return np.where(np.isnan(ordered[..., -1:]), np.nan, ordered[..., places])
 
 
 def first_difference(one: Watch, other: Watch, limit: float) -> str:

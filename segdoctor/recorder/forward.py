@@ -63,6 +63,9 @@ class TracedForward:
     keeps : bool
         What the call makes of the state (moving statistics, seeds) is kept. With False Keras 3
         leaves it as it was.
+    reads : dict
+        ``id`` of a variable → the tensor that was read of it, shared by the passes of one trace:
+        TensorFlow computes only once what two of them have in common. Keras 3 only.
 
     Notes
     -----
@@ -72,12 +75,19 @@ class TracedForward:
     """
 
     def __init__(
-        self, model: Any, training: bool | None, *, eager: bool = False, keeps: bool = True
+        self,
+        model: Any,
+        training: bool | None,
+        *,
+        eager: bool = False,
+        keeps: bool = True,
+        reads: dict[int, Any] | None = None,
     ) -> None:
         self.model = model
         self.training = training
         self.eager = eager
         self._keeps = keeps
+        self._reads = reads
         self.reach: Reach = ""
         self._traced: Any = None
 
@@ -143,9 +153,12 @@ class TracedForward:
         x = tf.nest.map_structure(tf.stop_gradient, x)
         trained = {id(variable) for variable in self.model.trainable_variables}
         variables = self.model.variables
+        reads = {} if self._reads is None else self._reads
         held = []
         for variable in variables:
-            value = tf.convert_to_tensor(tf_variable(variable))
+            value = reads.get(id(variable))
+            if value is None:
+                value = reads[id(variable)] = tf.convert_to_tensor(tf_variable(variable))
             held.append((variable, value if id(variable) in trained else tf.stop_gradient(value)))
         before = {id(variable): value for variable, value in held}
         takes_mode = getattr(self.model, "_call_has_training_arg", True)

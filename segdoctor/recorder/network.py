@@ -43,7 +43,7 @@ from segdoctor.recorder.passes import Passed, Passes
 from segdoctor.recorder.penalty import decay_penalty, l2_penalty
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.tape_size import holds_much
-from segdoctor.recorder.updates import RealStep
+from segdoctor.recorder.updates import RealStep, is_stock
 
 # From here on a layer's output counts as different in the two modes.
 _OPENS = 0.1
@@ -53,6 +53,8 @@ _AFFINE = ("bias", "beta", "gamma")
 # Of the loss, and of the weights: a step beyond one of them is worth a pass that shows its effect.
 _MUCH_PROMISED = 4.0
 _LARGE_STEP = 0.5
+# Of a batch: enough to see which statistics a BN uses.
+_PLAIN_EXAMPLES = 2
 
 _NOT_FINITE = Missing("the output itself is NaN or infinite")
 _MEASURED = (
@@ -128,7 +130,10 @@ class NetworkRecorder:
     def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, object]:
         """The fields of :func:`record_network` for one batch."""
         weights = weight_facts(self.model)
-        with preserved(self.model, self.optimizer):
+        # The step is taken by a twin, which of the run's own optimizer reads the slots.
+        optimizers = (self.optimizer, getattr(self.model, "optimizer", None))
+        untouched = all(one is None or is_stock(one) for one in optimizers)
+        with preserved(self.model, self.optimizer, untouched=untouched):
             self._begin(weights)
             fields: dict[str, object] = {
                 "graph": self._known,
@@ -205,10 +210,13 @@ class NetworkRecorder:
 
     def _plainly(self, batch: Any) -> dict[str, str]:
         """BN layer → which statistics it uses in ``model(x)``."""
-        try:
-            return {path: seen.mode for path, seen in self._passes.plainly(batch).seen.items()}
-        except Exception:  # noqa: BLE001 - the boundary: a call() of the user's own that wants a mode
-            return {}
+        for examples in (_PLAIN_EXAMPLES, None):  # all: where the size of a batch is wired in
+            try:
+                seen = self._passes.plainly(batch, examples).seen
+            except Exception:  # noqa: BLE001 - the boundary: a call() of the user's own that wants a mode
+                continue
+            return {path: what.mode for path, what in seen.items()}
+        return {}
 
     def _modes(self, batch: Any, quiet: Passed, infer: Passed, settled: Any) -> ModeFacts:
         """The two modes beside each other, noise apart and lag apart."""

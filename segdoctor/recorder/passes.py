@@ -70,6 +70,7 @@ class Passes:
         self.variables = [tf_variable(variable) for variable in model.trainable_variables]
         self.reach: Reach = ""
         self._graph_only = False
+        self._reads: dict[int, Any] | None = None
         self._traced: dict[str, Any] = {}
         self._looked: dict[str, Any] = {}
 
@@ -97,7 +98,11 @@ class Passes:
         """:meth:`there_and_back` and :meth:`beside` in one trace, whose parts run side by side."""
 
         def body(*parts: Any) -> Any:
-            return self._there_and_back(*parts), self._beside(layers, quiet, *parts)
+            self._reads = {}
+            try:
+                return self._there_and_back(*parts), self._beside(layers, quiet, *parts)
+            finally:
+                self._reads = None
 
         self._traced.pop("there and back", None)  # of a first call: its graph is not used again
         key = f"together {quiet} {_names(layers)}"
@@ -115,10 +120,14 @@ class Passes:
         y_pred, loss = self._run("quietly", body, batch, traced=traced)
         return Passed(y_pred, _number(loss))
 
-    def plainly(self, batch: Any) -> Watch:
-        """What each batch normalisation does in ``model(x)``, where no mode is given."""
+    def plainly(self, batch: Any, examples: int | None = None) -> Watch:
+        """What each batch normalisation does in ``model(x)``, where no mode is given, on the first
+        ``examples`` of the batch."""
+        import tensorflow as tf
+
+        x = tf.nest.map_structure(lambda values: values[:examples], _tensors(batch)[0])
         with preserved_variables(self.statistics), watched(self.model) as watch:
-            TracedForward(self.model, None, keeps=False).parts(_tensors(batch)[0])
+            TracedForward(self.model, None, keeps=False).parts(x)
         return watch
 
     def beside(self, batch: Any, layers: list[Any], *, quiet: bool, traced: bool) -> Beside:
@@ -141,7 +150,7 @@ class Passes:
         if not layers:
             return told, None
         with without_noise(self.model, self._noisy), calibrating(self.model, layers):
-            return told, TracedForward(self.model, False, keeps=False).parts(x)[0]
+            return told, self._forward(False).parts(x)[0]
 
     def _stood(self, found: Any) -> Beside:
         told, settled = found
@@ -174,7 +183,7 @@ class Passes:
         """The outputs, their loss and all that ``fit`` minimises; None where the loss raises."""
         import tensorflow as tf
 
-        forward = TracedForward(self.model, training, keeps=False)
+        forward = self._forward(training)
         y_pred, logits, regularisation = forward.parts(x)
         self.reach = forward.reach
         outputs = Outputs(y_pred, logits[0] if len(logits) == 1 else None, regularisation)
@@ -194,6 +203,9 @@ class Passes:
                 raise
             self.why_no_loss = f"the loss raises: {error_line(error)}"
             return outputs, None, None
+
+    def _forward(self, training: bool) -> TracedForward:
+        return TracedForward(self.model, training, keeps=False, reads=self._reads)
 
     def _there_and_back(self, x: Any, y: Any, weight: Any, done: list[str] | None = None) -> Any:
         import tensorflow as tf

@@ -47,7 +47,7 @@ _COMPILE_STATE = (
 
 
 @contextmanager
-def preserved(model: Any, optimizer: Any = None) -> Iterator[None]:
+def preserved(model: Any, optimizer: Any = None, *, untouched: bool = False) -> Iterator[None]:
     """Make everything of the user's objects bit for bit what it was when the block ends.
 
     Preserved: all variables (weights, batch-norm statistics, seed generators, metrics),
@@ -60,10 +60,13 @@ def preserved(model: Any, optimizer: Any = None) -> Iterator[None]:
         Built; variables that the block creates are not removed.
     optimizer : optional
         An optimizer that is not the one the model was compiled with.
+    untouched : bool
+        The block at most reads the optimizers' variables: they are not looked at.
     """
+    optimizers = [] if untouched else [getattr(model, "optimizer", None), optimizer]
     restores: list[Restore] = [
         _random_state(),
-        _variables([model], [getattr(model, "optimizer", None), optimizer]),
+        _variables([model], optimizers),
         _trainable_flags(model),
         _layer_state(model),
         _compile_state(model),

@@ -113,7 +113,7 @@ class RealStep:
         twin = _inner(twin_of(self._optimizer, self._planned))
         parts = [reached]
         self._clip = None
-        if type(twin).__module__.startswith(_STOCK):
+        if is_stock(twin):
             parts = _parted(reached)
         if len(parts) > 1:  # what looks at all gradients at once is done before they are parted
             self._clip = getattr(twin, "global_clipnorm", None)
@@ -192,8 +192,8 @@ class _Part:
                 (raw.read_value() - before, before)
                 for raw, before in zip(self._raw, held, strict=False)
             ]
-            weights = tf.stack([_norm(before) for _, before in pairs])
-            moves = tf.stack([_norm(move) for move, _ in pairs])
+            weights = _norms([before for _, before in pairs])
+            moves = _norms([move for move, _ in pairs])
             promised = -tf.add_n(
                 [_product(g, move) for g, (move, _) in zip(gradients, pairs, strict=True)]
             )
@@ -225,6 +225,11 @@ class _Part:
                 variable.assign(before)
 
 
+def is_stock(optimizer: Any) -> bool:
+    """Whether an optimizer is of Keras' own or tf_keras' own making."""
+    return type(optimizer).__module__.startswith(_STOCK)
+
+
 def _inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
@@ -243,10 +248,12 @@ def _parted(variables: list[Any]) -> list[list[Any]]:
     return parts
 
 
-def _norm(values: Any) -> Any:
+def _norms(values: list[Any]) -> Any:
     import tensorflow as tf
 
-    return tf.norm(tf.cast(values, tf.float64 if values.dtype == tf.float64 else tf.float32))
+    wide = tf.float64 if values[0].dtype == tf.float64 else tf.float32
+    # Half the sum of squares: one operation a variable.
+    return tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(tf.cast(value, wide)) for value in values]))
 
 
 def _product(one: Any, other: Any) -> Any:
