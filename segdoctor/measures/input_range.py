@@ -26,15 +26,14 @@ def range_name(x: npt.NDArray[Any]) -> str:
 
 
 def in_each_range(x: npt.NDArray[Any]) -> dict[str, Floats]:
-    """The images (B, H, W, 3) in each usual range; empty where their own cannot be told."""
+    """The images (B, H, W, channels) in each usual range, those of three channels alone in
+    ``"torch"``; empty where their own cannot be told."""
     name = range_name(x)
-    if name == "other" or x.shape[-1] != 3:
+    if name == "other":
         return {}
     values = np.asarray(x, np.float32)
     raw = {"none": values, "unit": values * 255, "tf": (values + 1) * 127.5}[name]
-    return {
-        "none": raw,
-        "unit": raw / 255,
-        "tf": raw / 127.5 - 1,
-        "torch": (raw / 255 - _MEAN) / _DEVIATION,
-    }
+    ranges = {"none": raw, "unit": raw / 255, "tf": raw / 127.5 - 1}
+    if x.shape[-1] == 3:
+        ranges["torch"] = (raw / 255 - _MEAN) / _DEVIATION
+    return ranges

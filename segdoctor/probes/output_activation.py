@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from segdoctor.core.finding import Evidence, Finding, Fix
-from segdoctor.core.measured import Declared, HeadFacts, LossAsRun, LossContract
+from segdoctor.core.measured import Declared, HeadFacts, LabelFacts, LossAsRun, LossContract
 from segdoctor.core.probe import NotExaminedError, Probe
 
 NORMALISING = ("softmax", "sigmoid", "hard_sigmoid", "log_softmax")
@@ -151,7 +151,10 @@ class RectifiedLogits(Probe):
         "classes cannot exceed 0.27."
     )
     fix = "No activation on the layer that makes the scores."
-    fine = "A ReLU before a normalisation or a further convolution; tanh with a hinge loss."
+    fine = (
+        "A ReLU before a normalisation or a further convolution; tanh with a hinge loss, and with "
+        "labels from -1 to 1."
+    )
     sources = "MEASURED: a real file with ReLU output and mean squared error"
 
     def examine(
@@ -159,12 +162,17 @@ class RectifiedLogits(Probe):
         head: HeadFacts,
         declared: Declared | None = None,
         loss_contract: LossContract | None = None,
+        labels: LabelFacts | None = None,
     ) -> Iterator[Finding]:
         if not (head.path_known or head.activations):
             raise NotExaminedError(_UNKNOWN_GRAPH)
         cut = [a for a in head.activations if a.activation in RECTIFIED]
         name = loss_contract.name.lower() if loss_contract is not None else ""
-        if not cut or ("hinge" in name and cut[-1].activation in ("tanh", "hard_tanh")):
+        if not cut:
+            return
+        fed = labels.histogram if labels is not None else {}
+        signed = bool(fed) and min(fed) == -1 and max(fed) == 1
+        if cut[-1].activation in ("tanh", "hard_tanh") and ("hinge" in name or signed):
             return
         last = cut[-1]
         at_the_end = head.activations[-1] is last

@@ -42,6 +42,7 @@ import numpy as np
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.core.run import Batch, Draws, Run
 from segdoctor.measures import config_edits
+from segdoctor.measures.input_range import in_each_range
 from segdoctor.recorder import surgery, surgery_tail
 from segdoctor.recorder.layers import batch_norm_layers
 from segdoctor.recorder.recalibrate import recalibrate
@@ -156,10 +157,13 @@ def _void(run: Run, value: Any, tools: Tools) -> Run:
 
 
 def _preprocess(run: Run, value: Any, tools: Tools) -> Run:
-    if tools.redraw is None:
-        raise NotExaminedError("the images behind the arrays are not at hand to be scaled anew")
-    again = tools.redraw(str(value))
-    return _batch(run, x=again.x, preprocess=again.preprocess)
+    if tools.redraw is not None:
+        again = tools.redraw(str(value))
+        return _batch(run, x=again.x, preprocess=again.preprocess)
+    assert run.batch is not None
+    if isinstance(run.batch.x, np.ndarray) and str(value) in (scaled := in_each_range(run.batch.x)):
+        return _batch(run, x=scaled[str(value)], preprocess=str(value))
+    raise NotExaminedError("the range of the images as fed does not tell how to scale them anew")
 
 
 def _from_logits(run: Run, value: Any, tools: Tools) -> Run:

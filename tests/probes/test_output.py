@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from segdoctor.core.data_facts import ScanFacts
@@ -20,6 +21,7 @@ from segdoctor.core.measured import (
 from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.probe import Probe
 from segdoctor.core.trace import Trace
+from segdoctor.measures.labels import label_facts
 from segdoctor.probes.output_activation import (
     ActivationAppliedTwice,
     RectifiedLogits,
@@ -232,6 +234,15 @@ def test_tanh_with_a_hinge_loss_is_meant() -> None:
     assert run(RectifiedLogits(), head=head("logits", 1, "tanh"), loss_contract=hinge).status == (
         "clear"
     )
+
+
+def test_tanh_before_labels_of_its_own_range() -> None:
+    tanh = head("logits", 1, "tanh")
+    for low, status in ((-1, "clear"), (0, "fired")):
+        labels = label_facts(np.where(np.eye(8), 1, low)[None, ..., None].astype(np.float32), 1)
+        assert run(RectifiedLogits(), head=tanh, labels=labels).status == status
+    relu = head("logits", 1, "relu")
+    assert run(RectifiedLogits(), head=relu, labels=labels).status == "fired"
 
 
 def ids(*values: float, shape: tuple[int, ...] = (2, 8, 8)) -> LabelFacts:
