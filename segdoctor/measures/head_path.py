@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from segdoctor.core.measured import HeadActivation
 from segdoctor.core.model_facts import GraphFacts, LayerFacts
 from segdoctor.measures.graph_nodes import refs_in
+from segdoctor.measures.stock_names import LAYERS, OLD_LAYER_NAMES
 
 NORMALISING = ("softmax", "sigmoid", "log_softmax", "hard_sigmoid")
 """Activations that make probabilities."""
@@ -38,6 +39,11 @@ _OPERATIONS = {
     "tanh": "tanh",
 }
 """Operations called without a layer: the class of Keras 3's, the function's name of TensorFlow's"""
+
+_MERGES = {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
+"""What these give are scores only where all that goes into them is."""
+
+_MOST_MERGES = 4  # one behind the other, that are looked into
 
 _CHANGES_NOTHING = frozenset({"Identity", "ActivityRegularization", "Masking"})
 
@@ -73,11 +79,15 @@ def head_path(graph: GraphFacts | None) -> HeadPath:
     """Walk ``graph`` backwards from its first output."""
     if graph is None or not graph.outputs or graph.kind in ("subclassed", "weights only"):
         return HeadPath()
+    return _path_from(graph, graph.outputs[0])
+
+
+def _path_from(graph: GraphFacts, end: str, merges: int = 0) -> HeadPath:
     activations: list[HeadActivation] = []
     behind: list[str] = []
     normalised = opaque = False
     moves: list[LayerFacts] = []
-    for layer in _backwards(graph, graph.outputs[0]):
+    for layer in _backwards(graph, end):
         activation = _activation(layer)
         if activation is not None:
             activations.insert(0, activation)
@@ -87,7 +97,7 @@ def head_path(graph: GraphFacts | None) -> HeadPath:
             moves.insert(0, layer)
         passed = layer.class_name in _PASSED or _operation(layer) is not None
         if not passed:
-            known = layer.module is None or layer.module.split(".")[0] in ("keras", "tf_keras")
+            known = _is_stock(layer) and _all_scores(graph, layer, merges)
             return HeadPath(
                 tuple(activations),
                 tuple(behind) if normalised else (),
@@ -99,6 +109,28 @@ def head_path(graph: GraphFacts | None) -> HeadPath:
         if not (normalised or linear or layer.class_name in _CHANGES_NOTHING):
             behind.insert(0, layer.name)
     return HeadPath(tuple(activations), tuple(behind) if normalised else ())
+
+
+def _is_stock(layer: LayerFacts) -> bool:
+    """Whether a layer is Keras' own. Keras writes no module for a stranger's, and old files for
+    none."""
+    if layer.module is not None:
+        return layer.module.split(".")[0] in ("keras", "tf_keras")
+    return layer.class_name in LAYERS or layer.class_name in OLD_LAYER_NAMES
+
+
+def _all_scores(graph: GraphFacts, layer: LayerFacts, merges: int) -> bool:
+    """Whether a layer makes scores: of one that merges, no branch may end in probabilities."""
+    if layer.class_name not in _MERGES:
+        return True
+    inputs = set(layer.calls[0].inputs) if layer.calls else set()
+    if not inputs or merges >= _MOST_MERGES:
+        return False
+    paths = [_path_from(graph, name, merges + 1) for name in inputs]
+    return all(
+        path.complete and not any(a.activation in NORMALISING for a in path.activations)
+        for path in paths
+    )
 
 
 def _permuted(moves: list[LayerFacts]) -> tuple[tuple[int, ...], ...] | None:

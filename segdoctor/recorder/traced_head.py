@@ -34,6 +34,8 @@ _MOVES = frozenset(
 _CLOSED = frozenset(
     ("PyFunc", "EagerPyFunc", "PartitionedCall", "StatefulPartitionedCall", "If", "While")
 )
+_WEIGHS = ("Conv", "Depthwise", "MatMul", "BatchMatMul", "Einsum", "BiasAdd", "FusedBatchNorm")
+_BY_HAND = frozenset(("Exp", "RealDiv", "Reciprocal", "Erf", "Erfc"))  # how probabilities are made
 
 
 def traced_path(model: Any, x: Any) -> HeadPath:
@@ -67,9 +69,24 @@ def traced_path(model: Any, x: Any) -> HeadPath:
             normalised = normalised or name in NORMALISING
         if not normalised and op.type not in _SAME:
             behind.insert(0, layer_of(op.name, model) or op.type)
-    known = last is not None and last.type not in _CLOSED
+    known = last is not None and _all_scores(last)
     told = tuple(dict.fromkeys(behind)) if normalised else ()
     return HeadPath(tuple(activations), told, complete=known)
+
+
+def _all_scores(end: Any) -> bool:
+    """Whether ``end`` and what it is computed of are scores back to what multiplies by weights:
+    no probabilities, by name or by hand, and nothing that hides what it does."""
+    queue, seen = [end], set()
+    while queue:
+        op = queue.pop()
+        if op.name in seen or op.type.startswith(_WEIGHS):
+            continue
+        seen.add(op.name)
+        if op.type in _CLOSED or op.type in _BY_HAND or _ACTIVATIONS.get(op.type) in NORMALISING:
+            return False
+        queue += [tensor.op for tensor in op.inputs]
+    return True
 
 
 def _backwards(tensor: Any) -> Iterator[Any]:

@@ -139,3 +139,19 @@ def test_what_is_not_known() -> None:
         assert head_path(unknown) == head_path(None)
     own = LayerFacts("own", "MyHead", module="train", calls=(Call(("scores",)),))
     assert not head_path(graph(INPUT, SCORES, own)).complete
+
+
+def test_a_layer_of_the_users_own_is_no_known_score() -> None:
+    own = LayerFacts("own", "Flat", module=None, calls=(Call(("scores",)),))
+    assert not head_path(graph(INPUT, SCORES, own)).complete
+    old = LayerFacts("old", "Convolution2D", module=None, calls=(Call(("input",)),))
+    assert head_path(graph(INPUT, old)).complete  # old files name no module
+
+
+@pytest.mark.parametrize(("kind", "complete"), [("linear", True), ("sigmoid", False)])
+def test_a_merge_gives_scores_where_all_of_its_branches_do(kind: str, complete: bool) -> None:
+    other = layer("other", "Conv2D", "input", activation=kind)
+    once = layer("once", "Add", "scores", "other")
+    assert head_path(graph(INPUT, SCORES, other, once)).complete == complete
+    twice = layer("twice", "Average", "once", "scores")
+    assert head_path(graph(INPUT, SCORES, other, once, twice)).complete == complete

@@ -33,7 +33,7 @@ def subclassed(tail: object) -> object:
         (lambda t: keras.ops.clip(t, -1, 1), ["clip", "clip"]),
         (lambda t: keras.ops.softmax(t, axis=1), ["softmax"]),
         (lambda t: keras.ops.image.resize(keras.ops.sigmoid(t), (16, 16)), ["sigmoid"]),
-        (lambda t: keras.ops.sigmoid(t) * t, []),
+        (lambda t: t + keras.ops.mean(t, axis=(1, 2), keepdims=True), []),
     ],
 )
 def test_operations_before_the_output(tail: object, told: list[str]) -> None:
@@ -42,6 +42,20 @@ def test_operations_before_the_output(tail: object, told: list[str]) -> None:
     path = traced_path(subclassed(tail), X)
     assert [a.activation for a in path.activations] == told
     assert path.complete
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        lambda t: keras.ops.sigmoid(t) + keras.ops.mean(keras.ops.sigmoid(t)),
+        lambda t: 1 / (1 + keras.ops.exp(-t)),
+        lambda t: keras.ops.sigmoid(t) * t,
+    ],
+)
+def test_what_is_made_of_probabilities_is_no_known_score(tail: object) -> None:
+    from segdoctor.recorder.traced_head import traced_path
+
+    assert not traced_path(subclassed(tail), X).complete
 
 
 def test_a_lambda_is_looked_into() -> None:
