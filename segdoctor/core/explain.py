@@ -39,7 +39,17 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "IGN002": ("IGN001",),
     "IGN001": ("LOSS002",),
     # An arg max gives neither scores nor probabilities, whatever they look like.
-    "MDL005": ("GRAD001", "OUT001", "OUT002", "OUT005", "OUT008", "LBL002", "LOSS001", "LOSS004"),
+    "MDL005": (
+        "MDL009",
+        "GRAD001",
+        "OUT001",
+        "OUT002",
+        "OUT005",
+        "OUT008",
+        "LBL002",
+        "LOSS001",
+        "LOSS004",
+    ),
     "OUT004": ("LOSS002", "LOSS003", "LOSS004", "GRAD006", "OUT005"),
     "OUT006": ("LOSS002", "LOSS003", "LOSS004", "GRAD006", "OUT005"),
     "MDL008": ("LBL002", "LOSS001", "LOSS004", "LOSS007"),

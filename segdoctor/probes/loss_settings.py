@@ -75,12 +75,12 @@ def need_own_labels(declared: Declared) -> None:
 
 def takes_from_logits(contract: LossContract) -> bool:
     """Whether the loss is one of Keras' own that have the argument ``from_logits``."""
-    return _bare(contract.name) in _TAKES_FROM_LOGITS
+    return _bare(contract.name) in _TAKES_FROM_LOGITS and not contract.facts.get("home_made")
 
 
 def takes_ignore_class(contract: LossContract) -> bool:
     """Whether the loss is Keras' own with the argument ``ignore_class``."""
-    return _bare(contract.name) in _SPARSE
+    return _bare(contract.name) in _SPARSE and not contract.facts.get("home_made")
 
 
 def _bare(name: str) -> str:

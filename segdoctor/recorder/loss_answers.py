@@ -129,8 +129,7 @@ def ask_loss(
     facts = dict(contract.facts) | {"seconds": seconds, "pixel_axes": layout.pixel_axes}
     if hasattr(loss, "update_state") and hasattr(loss, "result"):
         facts["metric_object"] = True
-    if is_of_keras(loss):
-        facts["stock"] = True
+    facts["stock" if is_of_keras(loss) else "home_made"] = True
     if any(holder.only_in_graph for holder in holders.values()):
         facts["only_in_graph"] = True
     if (contract.forms or contract.raises) and not ask.stuck:

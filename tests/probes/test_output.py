@@ -159,6 +159,15 @@ def test_logits_into_dice(channels: int, wanted: str) -> None:
     assert found.fix.patch == {"head.activation": wanted}
 
 
+def test_a_loss_of_ones_own_has_no_settings_whatever_its_name() -> None:
+    for facts, patch in (({}, "loss.from_logits"), ({"home_made": True}, "head.activation")):
+        bce = contract("logits", "binary_crossentropy", labels="either", facts=facts)
+        fields = {"head": head("sigmoid", 1, "sigmoid"), "loss_contract": bce}
+        (found,) = run(SoftmaxOnSoftmaxLoss(), **fields, loss_as_run=loss()).findings
+        assert found.fix is not None
+        assert [*found.fix.patch] == [patch]
+
+
 def test_a_relu_output_is_told_once() -> None:
     fields = {
         "head": head("logits", 21, "relu", minimum=0.0),
