@@ -15,6 +15,7 @@ from segdoctor.measures.decoding import label_ids
 from segdoctor.recorder.grid import logits_grid
 from segdoctor.trial.clinic import Clinic
 from segdoctor.trial.clock import Clock
+from segdoctor.trial.judge import BAR
 from segdoctor.trial.overfit import Exam, Length, Say, TooLargeError, not_run, overfit
 from segdoctor.trial.parts import scores_of
 from segdoctor.trial.plan import Pace, planned
@@ -78,6 +79,7 @@ class Bench:
         patch: Mapping[str, Any],
         *,
         seconds: float | None = None,
+        patient: float = 0.0,
         steps: int | None = None,
         most: int | None = None,
         exchanged: tuple[str, ...] = (),
@@ -99,6 +101,7 @@ class Bench:
             most,
             later=self.pace.later if self.pace else None,
             scoring=self.pace.scoring if self.pace else None,
+            patient=patient,
         )
         while True:
             try:
@@ -133,12 +136,15 @@ class Bench:
         if self.pace is None:
             return ""
         traced = (id(run.model), run.flavour) in self._nets
-        need = 2 * self.pace.later + self.pace.scoring if traced else self.pace.seconds(2)
+        steps = (
+            BAR.fewest if self.trials else 2
+        )  # the first run may show at once that it cannot run
+        need = steps * self.pace.later + self.pace.scoring if traced else self.pace.seconds(steps)
         if CERTAIN * need <= self.left + OVER * self.clock.budget:
             return ""
         return (
-            f"not begun: two steps and their scores take about {need:.0f} s, and {self.left:.0f} s"
-            f" of the budget of {self.clock.budget:.0f} s are left"
+            f"not begun: {steps} steps and their scores take about {need:.0f} s, and "
+            f"{self.left:.0f} s of the budget of {self.clock.budget:.0f} s are left"
         )
 
     def _net(self, run: Run) -> TracedNet:

@@ -25,6 +25,7 @@ class Bar:
     slow. ``holds``: share of the training-mode mIoU that must survive inference mode. ``close``:
     share of the ceiling on either side of ``success`` within which chance may decide.
     ``steps``: a run that did not learn in fewer is not held against any of its parts.
+    ``fewest``: steps below which nothing is told of a run that has not learnt.
     """
 
     success: float = 0.9
@@ -34,6 +35,7 @@ class Bar:
     half: float = 0.5
     close: float = 0.03
     steps: int = 40
+    fewest: int = 6
 
 
 BAR = Bar()
@@ -85,7 +87,7 @@ def verdict_of(
     if learnt(miou_training, ceiling, bar):
         lost = miou_inference < bar.holds * miou_training
         return "learns in training mode only" if lost else "learns"
-    if len(losses) < 6:
+    if len(losses) < bar.fewest:
         return "cannot tell"
     if miou_training > constant + bar.margin:
         return "slow"

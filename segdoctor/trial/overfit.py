@@ -21,7 +21,7 @@ from segdoctor.recorder.optimizer_step import OptimizerStep
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.updates import twin_of
-from segdoctor.trial.judge import CUT_SHORT, SLOW, learnt, verdict_of
+from segdoctor.trial.judge import BAR, CUT_SHORT, FAILS, SLOW, learnt, verdict_of
 from segdoctor.trial.step_loss import StepLoss
 from segdoctor.trial.traced import TracedNet
 
@@ -63,7 +63,8 @@ class Exam:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long a run trains: ``steps``, and up to ``most`` while it is slow, in ``seconds``.
+    """How long a run trains: ``steps``, and up to ``most`` while it is slow, in ``seconds``; in
+    ``patient`` seconds while it gets better and has not made as many steps as can be judged.
     ``later`` and ``scoring`` are the seconds that a step after the first and the scores at the end
     are expected to take, where that is known."""
 
@@ -72,6 +73,7 @@ class Length:
     most: int | None = None
     later: float | None = None
     scoring: float | None = None
+    patient: float = 0.0
 
 
 def overfit(
@@ -201,7 +203,13 @@ class _Course:
             later = used / done
         if scoring is None:  # up to three eager passes: about half of what tracing took
             scoring = 0.5 * self._traced / min(done, _TRACED)
-        return used + later + scoring > self._length.seconds
+        need = used + later + scoring
+        if need > self._length.seconds and done < BAR.steps and self._gets_better():
+            return need > self._length.patient
+        return need > self._length.seconds
+
+    def _gets_better(self) -> bool:
+        return self._verdict(self.scores[-1]) not in FAILS
 
     def _verdict(self, miou: float, inferred: float | None = None) -> str:
         known = miou if inferred is None else inferred

@@ -87,7 +87,8 @@ def _prove(
     bench.plan(recorded, runs=2 if candidates else 1)
     share = 0.45 if candidates else 0.6
     most = bench.planned if candidates else None
-    as_is = bench.train(AS_IT_IS, {}, seconds=share * bench.left, most=most)
+    patient = 0.0 if candidates else bench.left
+    as_is = bench.train(AS_IT_IS, {}, seconds=share * bench.left, patient=patient, most=most)
     fixed, fixes = as_is, _merged(candidates)
     by_seed: tuple[float, ...] = ()
     if candidates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from segdoctor.core.run import Batch, Run
 from segdoctor.trial import plan
 from segdoctor.trial.bench import Bench
 from segdoctor.trial.clock import Clock
-from segdoctor.trial.overfit import Exam
+from segdoctor.trial.overfit import Exam, Length, _Course, not_run
 
 
 class FakeClinic:
@@ -109,7 +110,31 @@ def test_a_run_that_would_go_far_beyond_the_budget_is_not_begun() -> None:
     bench.pace = plan.Pace(compute=8.0, overhead=4.0, trace=14.0)
     trial = bench.train("as it is", {})
     assert (trial.steps, trial.verdict) == (0, "cannot tell")
-    assert "not begun: two steps and their scores take about 42 s, and 10 s of" in trial.note
+    assert "not begun: 2 steps and their scores take about 42 s, and 10 s of" in trial.note
+
+
+def test_a_further_run_is_begun_only_for_as_many_steps_as_tell_something() -> None:
+    ids = np.zeros((2, 8, 8), int)
+    exam = Exam(ids=ids, void=None, kind="logits", class_axis=-1, grid=(8, 8))
+    bench = Bench(FakeClinic(2, 8), exam, Clock(10), None, lambda *told: None)
+    bench.pace = plan.Pace(compute=2.0, overhead=1.0, trace=4.0)
+    assert bench._no_room(bench.clinic.run) == ""
+    bench.trials.append(not_run(exam, "cannot run", ""))
+    assert "not begun: 6 steps and" in bench._no_room(bench.clinic.run)
+
+
+@pytest.mark.parametrize(
+    ("fall", "patient", "over"), [(0.9, 20.0, False), (1.0, 20.0, True), (0.9, 0.0, True)]
+)
+def test_a_run_that_gets_better_may_use_what_nothing_else_needs(
+    fall: float, patient: float, over: bool
+) -> None:
+    course = object.__new__(_Course)
+    course._length = Length(60, 10.0, patient=patient)
+    course._start, course._traced = time.monotonic() - 12.0, 2.0
+    course.losses, course.scores = [3.0 * fall**i for i in range(20)], [0.15] * 20
+    course.ceiling, course.constant = 1.0, 0.15
+    assert course._time_is_up() == over
 
 
 def test_what_the_user_sized_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
