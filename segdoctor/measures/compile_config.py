@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from segdoctor.core.model_facts import CompileFacts
-from segdoctor.measures.stock_names import is_stock_loss
+from segdoctor.measures.stock_names import base_name, is_stock_loss
 
 # Settings of older optimizers that say nothing of the step, and that Keras 3 does not take.
 _DROPPED_OPTIMIZER_KEYS = frozenset({"decay", "jit_compile", "is_legacy_optimizer"})
@@ -30,6 +30,8 @@ def compile_facts(settings: object) -> CompileFacts | None:
     optimizer, optimizer_config = _named(
         settings.get("optimizer_config", settings.get("optimizer"))
     )
+    if optimizer is not None:  # tf_keras registers its own ones: "Custom>Adam"
+        optimizer = base_name(optimizer)
     optimizer_config = _optimizer_settings(optimizer_config)
     rate = optimizer_config.get("learning_rate")
     schedule: Mapping[str, object] = rate if isinstance(rate, Mapping) else {}

@@ -121,6 +121,10 @@ class InterpolatedLabels(Probe):
         default=0.3,
         metadata={"doc": "speckles among speckles and ramps from which on it is LBL012 instead"},
     )
+    part: float = field(
+        default=0.05,
+        metadata={"doc": "share of the masks below which it is a warning: few may be drawn so"},
+    )
     shown: int = field(default=10, metadata={"doc": "files named in the finding"})
 
     def examine(
@@ -200,6 +204,7 @@ class InterpolatedLabels(Probe):
                 *_examples(masks, paths, self.shown),
             ),
             Fix(words, code),
+            "warning" if len(smooth) < self.part * len(several) else None,
         )
 
 

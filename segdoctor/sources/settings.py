@@ -155,7 +155,7 @@ def optimizer_from_compile(
             made = optimizers.deserialize({"class_name": compiled.optimizer, "config": plain})
         except (TypeError, ValueError, KeyError):
             return None
-    return made
+    return made if hasattr(made, "get_config") else None  # Keras hands a name back as it is
 
 
 def metric_from_name(text: str, *, package: str = "keras") -> Any:

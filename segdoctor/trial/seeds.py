@@ -34,6 +34,9 @@ def of_chance(
         return as_is, fixed, ()
     patches: dict[str, Mapping[str, Any]] = {AS_IT_IS: {}, WITH_FIXES: fixes}
     held = {run.name: [run, *_others(bench, run, patches[run.name])] for run in (as_is, fixed)}
+    if any(not run.steps for runs in held.values() for run in runs):
+        bench.notes.append(f"a score lies at the bar, and with another seed: {_why(held)}")
+        return as_is, fixed, ()
     gains = [
         treated.miou_training - plain.miou_training
         for plain, treated in zip(held[AS_IT_IS], held[WITH_FIXES], strict=True)
@@ -76,6 +79,11 @@ def _others(bench: Bench, run: TrialRun, patch: Mapping[str, Any]) -> list[Trial
     if shown is not None:
         bench.predictions[run.name] = shown
     return made
+
+
+def _why(held: Mapping[str, Sequence[TrialRun]]) -> str:
+    """Why a run took no step."""
+    return next(run.note for runs in held.values() for run in runs if not run.steps)
 
 
 def _middle(bench: Bench, runs: Sequence[TrialRun]) -> TrialRun:

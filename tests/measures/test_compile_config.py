@@ -62,6 +62,12 @@ def test_optimizer_of_keras_2_and_3() -> None:
     assert (new.optimizer, new.learning_rate) == ("SGD", 0.1)
 
 
+def test_optimizers_that_tf_keras_registers() -> None:
+    found = compile_facts({"optimizer_config": {"class_name": "Custom>Adam", "config": {}}})
+    assert found is not None
+    assert found.optimizer == "Adam"
+
+
 def test_schedules() -> None:
     schedule = serialised("PolynomialDecay", initial_learning_rate=0.1, decay_steps=9)
     found = compile_facts({"optimizer": serialised("SGD", learning_rate=schedule)})

@@ -359,6 +359,14 @@ def test_smooth_or_lossy(ramps: int, speckles: int, values: int, code: str) -> N
     assert fired == ([code] if code else [])
 
 
+@pytest.mark.parametrize(("count", "severity"), [(1, "warning"), (5, "error")])
+def test_few_masks_whose_classes_lie_so_are_a_warning(count: int, severity: str) -> None:
+    facts = disturbed(4000, 300, count=COUNT)
+    facts = replace(facts, shapes=facts.shapes[:count] + scan().shapes[count:])
+    (finding,) = outcome(InterpolatedLabels(), facts).findings
+    assert finding.severity == severity
+
+
 def test_an_outline_of_one_pixel_between_two_classes_is_drawn() -> None:
     facts = replace(disturbed(4000, 300, 2), masks=scan().masks)  # three values each
     assert [outcome(p, facts).status for p in (InterpolatedLabels(), LossyMasks())] == ["clear"] * 2

@@ -88,3 +88,20 @@ def test_a_seed_changes_what_dropout_draws_and_nothing_stays_changed() -> None:
     assert np.array_equal(drawn(1), drawn(1))
     assert not np.array_equal(drawn(1), drawn(2))
     assert np.array_equal(drawn(None), own)
+
+
+def test_a_seed_for_which_no_time_was_left_decides_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(seeds, "_noisy", lambda bench: True)
+    bench = FakeBench({AS_IT_IS: [0.2, 0.3, 0.25], WITH_FIXES: [0.91, float("nan"), 0.93]})
+    train = bench.train
+
+    def late(name, patch, **given):
+        run = train(name, patch, **given)
+        if name == WITH_FIXES:
+            run = replace(run, steps=0, note="not begun")
+        return run
+
+    bench.train = late  # type: ignore[method-assign]
+    as_is, fixed, gains = seeds.of_chance(bench, *bench.trials, {})
+    assert (as_is.miou_training, fixed.miou_training, gains) == (0.2, 0.91, ())
+    assert bench.notes == ["a score lies at the bar, and with another seed: not begun"]
