@@ -67,6 +67,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "BN005": ("BN003",),
     "BN003": ("TRIAL002",),
     "GRAD006": ("GRAD002", "GRAD003"),  # what comes back through a flat end tells nothing
+    "GRAD002": ("GRAD005",),
     "OPT001": ("OPT003", "OPT007", "HIST001"),
     "OPT002": ("GRAD003", "GRAD004"),
     **dict.fromkeys(("HIST004", "HIST007"), ("HIST001",)),

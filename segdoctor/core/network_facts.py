@@ -48,7 +48,10 @@ class BlockFlow:
 
 @dataclass(frozen=True, slots=True)
 class CutOperation:
-    """An operation through which no gradient goes, on the way from weights to the output."""
+    """An operation through which no gradient goes, on the way from weights to the output.
+
+    ``operation`` is "" where there is none: the layer runs, and nothing that it gives is used.
+    """
 
     operation: str
     layer: str

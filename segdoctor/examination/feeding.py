@@ -138,7 +138,7 @@ def from_folder(
             "declared_encoding": request.labels is not None,
             "declared_range": request.preprocess is not None,
         }
-        return make_batch(scan, **(options | changes))
+        return _as_the_output(make_batch(scan, **(options | changes)), model)
 
     notes: tuple[str, ...] = ()
     preprocess = request.preprocess
@@ -160,6 +160,15 @@ def from_folder(
 def _label_axis(model: Any) -> bool:
     """Ids as (B, H, W, 1) where the model has one output channel, so that nothing broadcasts."""
     return bool(model.output_shape[-1] == 1)
+
+
+def _as_the_output(batch: Batch, model: Any) -> Batch:
+    """Labels in a row, (B, H·W) or (B, H·W, C), where the model gives its pixels so."""
+    shape, (count, height, width) = model.output_shape, batch.x.shape[:3]
+    if not isinstance(shape, tuple) or len(shape) != 3 or shape[1] not in (None, height * width):
+        return batch
+    y = np.asarray(batch.y)
+    return replace(batch, y=y.reshape(count, height * width, *y.shape[3:]))
 
 
 def from_objects(request: Request) -> Fed:

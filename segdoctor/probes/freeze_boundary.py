@@ -110,7 +110,12 @@ def _trains_alone(fact: BatchNormFacts, layers: Mapping[str, LayerFacts]) -> boo
         return False
     if "Conv" not in source.class_name and source.class_name != "Dense":
         return False
-    return source.config.get("use_bias") is False or bool(shared_module(source.name, fact.layer))
+    named = re.search(rf"(?:^|[_/.]){re.escape(source.name)}(?:$|[_/.])", fact.layer) is not None
+    return (
+        source.config.get("use_bias") is False
+        or named  # conv1 and conv1_bn, bn_conv1
+        or bool(shared_module(source.name, fact.layer))
+    )
 
 
 def _trains(name: str, graph: GraphFacts) -> bool:

@@ -25,8 +25,8 @@ class NoGradientPath(Probe):
     fix = "Take argmax, round, casts to integer and NumPy code out of the path to the loss."
     fine = (
         "Layers that do not lead to the output (a part kept for later, a second output without a "
-        "loss) and frozen layers have no "
-        "gradient by design."
+        "loss) and frozen layers have no gradient by design; one that a call runs for nothing is a "
+        "warning."
     )
     sources = "FAULTS OUT-08; measured"
 
@@ -56,6 +56,10 @@ class NoGradientPath(Probe):
         whole = len(cut) == len(trained)
         if gradient_cut == () and not whole:
             return  # nothing cuts the path: these weights do not lead to the output at all
+        unused = [op.layer or op.name for op in gradient_cut or () if not op.operation]
+        if unused:
+            yield self._unused(unused)
+            return
         said = (
             "No trainable weight has a gradient: something between the output and the loss, or in "
             "the loss, cannot be differentiated."
@@ -83,6 +87,17 @@ class NoGradientPath(Probe):
                 "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)\n"
                 "# scores (B, H, W, C) go into the loss; argmax only to look at them",
             ),
+        )
+
+    def _unused(self, layers: list[str]) -> Finding:
+        names = ", ".join(layers[:4])
+        return self.finding(
+            f"{names} {'runs' if len(layers) == 1 else 'run'} in every step, and nothing of what "
+            f"{'it gives' if len(layers) == 1 else 'they give'} reaches the output: a skip that is "
+            "not connected, or a layer that was left over.",
+            (Evidence("layers that run for nothing", len(layers), 0, "layers", layers[0]),),
+            Fix("Use what the layer gives (a concatenation, a sum), or leave the layer out."),
+            severity="warning",
         )
 
 

@@ -196,8 +196,9 @@ class GradientExplodes(Probe):
         activations: tuple[ActivationFacts, ...] = (),
         y_train: Any = None,
     ) -> Iterator[Finding]:
-        found = kernels(gradients)
-        told = list(self._growth(found)) if len(found) >= self.fewest else []
+        found, features = kernels(gradients), feature_size(gradients)
+        faint = features is not None and 0.0 < features[1] < 10.0**-self.orders  # that is GRAD002
+        told = list(self._growth(found)) if len(found) >= self.fewest and not faint else []
         # A new net with batch normalisation has large scores in prediction alone.
         trains = math.inf if y_train is None else float(abs(y_train).max(initial=0.0))
         yield from told or self._blown_up(gradients, head, activations, trains)

@@ -46,7 +46,9 @@ class NoGradientOperation(Probe):
         else:
             cut = gradient_cut or ()
             found = [
-                (op.operation, op.layer or op.name) for op in cut if op.operation not in _ON_PURPOSE
+                (op.operation, op.layer or op.name)
+                for op in cut
+                if op.operation and op.operation not in _ON_PURPOSE
             ]
         if len(found) < self.fewest:
             return

@@ -55,7 +55,19 @@ def cutting_operations(model: Any, x: Any, variables: Iterable[Any]) -> object:
     if not found:
         found = [root for op, root in roots if wanted & (_behind(root) | _behind(op))]
     told = [CutOperation(op.type, layer_of(op.name, model), op.name) for op in found]
+    if not found:
+        reached = {name for tensor in graph.outputs for name in _behind(tensor.op)}
+        told = [_unused(op, model) for op in graph.get_operations() if _reads(op, wanted - reached)]
     return tuple(dict.fromkeys(told))[:_MOST]
+
+
+def _reads(op: Any, names: set[str]) -> bool:
+    return op.type == "ReadVariableOp" and op.inputs[0].name in names
+
+
+def _unused(op: Any, model: Any) -> CutOperation:
+    layer = layer_of(op.name, model)
+    return CutOperation("", layer, layer or op.name)
 
 
 def _ends(outputs: Any) -> list[Any]:

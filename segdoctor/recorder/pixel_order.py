@@ -16,6 +16,7 @@ from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.network_facts import PixelOrder
 from segdoctor.core.probe import NotExaminedError
 from segdoctor.measures.head_path import head_path
+from segdoctor.recorder.surgery import keras_of
 
 _MOVES = ("Reshape", "Permute", "Flatten", "Lambda", "TFOpLambda", "RepeatVector")
 _MARKS = 16
@@ -46,7 +47,7 @@ def pixel_order(model: Any, graph: GraphFacts) -> PixelOrder | None:
     if path.scores.config.get("data_format") == "channels_first":
         raise NotExaminedError("the scores have their channels first")
     try:
-        tail = type(model)(tensor, model.outputs[0])
+        tail = keras_of(model).Model(tensor, model.outputs[0])
     except Exception as error:
         # The boundary: Keras refuses graphs that it cannot cut, each with an error of its own.
         raise NotExaminedError(

@@ -175,7 +175,10 @@ def state(report: Report) -> tuple[str, str]:
         return "error", "faults found"
     if report.diagnosis == () and report.kind in EXAMINED and not severities & {"warning"}:
         return "ok", "healthy"
-    return ("warning", "warnings") if "warning" in severities else ("ok", "no fault found")
+    if "warning" in severities:
+        return "warning", "warnings"
+    not_run = report.kind in EXAMINED and report.headline.startswith("The model was not run")
+    return ("warning", "model not run") if not_run else ("ok", "no fault found")
 
 
 def headline(report: Report) -> str:

@@ -436,6 +436,22 @@ def test_a_border_by_index(last: str, fires: bool) -> None:
     assert answer == (["warning"] if fires else ["clear"])
 
 
+@pytest.mark.parametrize(
+    ("names", "fires"),
+    [
+        (["stem", "conv1", "conv1_BN", "head"], True),
+        (["stem", "Conv1", "bn_Conv1_BN", "head"], True),
+        (["block5_conv2", "block5_conv3", "mine_BN", "head"], False),  # a new one on an old net
+        (["stem", "conv1", "conv12_BN", "head"], False),
+    ],
+)
+def test_a_batch_norm_is_known_by_its_convolutions_name(names: list[str], fires: bool) -> None:
+    facts = frozen_up_to(names, names[1])
+    with_bias = graph(*(replace(layer, config={}) for layer in facts.layers))
+    answer = codes(FreezeSplitsBlock(), graph=with_bias, batch_norms=norms_of(with_bias))
+    assert answer == (["warning"] if fires else ["clear"])
+
+
 def test_all_batch_norms_frozen_is_a_choice() -> None:
     facts = graph(
         *(

@@ -72,6 +72,16 @@ def test_exploding(name: str) -> None:
     )
 
 
+def test_features_that_fade_explode_nowhere() -> None:
+    """Kernels drawn far too small: the head's bias has a gradient, and no kernel has one."""
+    norms: list[float | None] = [1e-1, 1e-2, 1e-4, 1e-6, 1e-7, 1e-7, 1e-7, 1e-7]
+    bias = GradientFacts(NAMES[-1], "bias", 1.0, 4, True, 1.0, 0.0)
+    facts = (*gradients(norms), bias)
+    assert answer(GradientVanishes(), gradients=facts) == ["error"]
+    assert answer(GradientExplodes(), gradients=facts) == ["clear"]
+    assert answer(GradientExplodes(), gradients=gradients(norms)) == ["error"]
+
+
 def test_biases_do_not_count() -> None:
     biases = gradients([1e-12] * 8, "bias")
     assert answer(GradientVanishes(), gradients=(*biases, *gradients([1.0] * 8))) == ["clear"]
