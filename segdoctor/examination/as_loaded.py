@@ -27,7 +27,8 @@ def score_as_loaded(
 
     Returns
     -------
-    dict with ``examples``, ``side``, ``miou`` (mean over the classes present) and ``per_class``.
+    dict with ``examples``, ``side``, ``miou`` (mean over the classes present) and ``per_class``;
+    {} where the output has another grid than the labels.
     """
     from segdoctor.recorder.forward import TracedForward
 
@@ -39,6 +40,8 @@ def score_as_loaded(
     for x in np.asarray(batch.x):
         output = np.asarray(forward(x[None]).y_pred)
         shape = (1, *np.asarray(batch.ids).shape[1:])
+        if output.size != int(np.prod(shape)) * output.shape[head.class_axis]:
+            return {}  # of another grid than the labels: that is MDL008
         predictions.append(predicted_ids(output, shape, kind=head.kind, class_axis=head.class_axis))
         if time.monotonic() - start > SECONDS:
             break

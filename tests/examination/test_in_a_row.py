@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from segdoctor.core.measured import HeadFacts
 from segdoctor.core.run import Batch
 from segdoctor.examination.feeding import _as_the_output
 
@@ -30,6 +31,17 @@ def test_labels_in_a_row(output: tuple[Any, ...], y: Any, shape: tuple[int, ...]
     fed = _as_the_output(Batch(X, y), SimpleNamespace(output_shape=output))
     assert fed.y.shape == shape
     np.testing.assert_array_equal(np.asarray(fed.y).reshape(y.shape), y)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_output_of_another_grid_has_no_score(stride: int) -> None:
+    keras = pytest.importorskip("keras")
+    from segdoctor.examination.as_loaded import score_as_loaded
+
+    model = keras.Sequential([keras.Input(X.shape[1:]), keras.layers.Conv2D(3, 1, stride)])
+    head = HeadFacts((2, 4, 6, 3), 3, 3, "logits", -1.0, 1.0, 0.0)
+    score = score_as_loaded(model, lambda size, count: Batch(X, IDS, ids=IDS), head, None)
+    assert bool(score) is (stride == 1)
 
 
 @pytest.mark.parametrize("scrambled", [True, False])
