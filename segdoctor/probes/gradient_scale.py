@@ -186,6 +186,10 @@ class GradientExplodes(Probe):
     logits: float = field(
         default=2000.0, metadata={"doc": "largest score of the output, as logits"}
     )
+    large: float = field(
+        default=1.0,
+        metadata={"doc": "gradient over weights that is large in itself, where the features fade"},
+    )
     fewest: int = field(default=3, metadata={"doc": "trained kernels needed to judge"})
 
     def examine(
@@ -198,6 +202,7 @@ class GradientExplodes(Probe):
     ) -> Iterator[Finding]:
         found, features = kernels(gradients), feature_size(gradients)
         faint = features is not None and 0.0 < features[1] < 10.0**-self.orders  # that is GRAD002
+        faint = faint and max(map(_relative, found), default=0.0) < self.large
         told = list(self._growth(found)) if len(found) >= self.fewest and not faint else []
         # A new net with batch normalisation has large scores in prediction alone.
         trains = math.inf if y_train is None else float(abs(y_train).max(initial=0.0))

@@ -7,6 +7,7 @@ classes to neighbouring pixels.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from segdoctor.core.model_facts import GraphFacts
 from segdoctor.core.network_facts import PixelOrder
 from segdoctor.core.probe import NotExaminedError
+from segdoctor.measures.graph_depth import layer_sources
 from segdoctor.measures.head_path import head_path
 from segdoctor.recorder.surgery import keras_of
 
@@ -46,8 +48,9 @@ def pixel_order(model: Any, graph: GraphFacts) -> PixelOrder | None:
         return None
     if path.scores.config.get("data_format") == "channels_first":
         raise NotExaminedError("the scores have their channels first")
+    in_line = _in_line(graph, [scores, *layers])
     try:
-        tail = keras_of(model).Model(tensor, model.outputs[0])
+        tail = in_line or keras_of(model).Model(tensor, model.outputs[0])
     except Exception as error:
         # The boundary: Keras refuses graphs that it cannot cut, each with an error of its own.
         raise NotExaminedError(
@@ -57,6 +60,22 @@ def pixel_order(model: Any, graph: GraphFacts) -> PixelOrder | None:
     first = path.class_axis == 1 and len(model.outputs[0].shape) == 4
     order = (0, 2, 3, 1) if first else ()
     return _tested(tail, (int(grid[0]), int(grid[1])), int(tensor.shape[3]), moving, order)
+
+
+def _in_line(graph: GraphFacts, layers: list[Any]) -> Any:
+    """The layers behind the first one, called one after the other; None where they are no line."""
+    sources = layer_sources(graph)
+    if any(
+        sources.get(behind.name) != (layer.name,) for layer, behind in pairwise(layers)
+    ) or graph.outputs != (layers[-1].name,):
+        return None
+
+    def tail(x: Any, training: bool) -> Any:
+        for layer in layers[1:]:
+            x = layer(x, training=training) if layer.weights else layer(x)
+        return x
+
+    return tail
 
 
 def _moves(layer: Any) -> bool:

@@ -80,6 +80,8 @@ def test_features_that_fade_explode_nowhere() -> None:
     assert answer(GradientVanishes(), gradients=facts) == ["error"]
     assert answer(GradientExplodes(), gradients=facts) == ["clear"]
     assert answer(GradientExplodes(), gradients=gradients(norms)) == ["error"]
+    large = (*gradients([500.0, *norms[1:]]), bias)
+    assert answer(GradientExplodes(), gradients=large) == ["error"]
 
 
 def test_biases_do_not_count() -> None:
