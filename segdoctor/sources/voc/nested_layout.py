@@ -18,6 +18,7 @@ from segdoctor.sources.voc.parts import Layout, Part
 
 _DEEPEST = 6
 _MOST_FOLDERS = 5_000
+_MOST_REMOTE = 200  # each is a request
 _MOST_TRIED = 200  # folders of masks that one of images is held against
 _FEWEST = 2  # names that both must have, and half of those of the smaller one
 
@@ -63,7 +64,7 @@ def _leaves(root: str) -> tuple[list[_Leaf], list[_Leaf]]:
     images: list[_Leaf] = []
     masks: list[_Leaf] = []
     waiting: list[tuple[str, tuple[str, ...]]] = [(root, ())]
-    for _ in range(_MOST_FOLDERS):
+    for _ in range(_MOST_REMOTE if storage.is_url(root) else _MOST_FOLDERS):
         if not waiting:
             break
         path, parts = waiting.pop()
