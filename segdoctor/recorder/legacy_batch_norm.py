@@ -1,8 +1,9 @@
-"""Frozen batch normalisation as Keras before tf.keras 2 ran it, on a model of today.
+"""Batch normalisation as Keras before 3 ran it, on a model of today.
 
 A file or script of Keras up to 2.3.1 means another step than the same file in Keras 3: a frozen
 layer still normalised with the batch's statistics while training (up to 2.1.2 it moved its stored
-ones as well). Here that step is run, so that the fault is measured and its cure tried.
+ones as well). And until Keras 3 came, a mode that is wired into the graph was kept in ``fit``.
+Here that step is run, so that the fault is measured and its cure tried.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from segdoctor.recorder.layers import batch_norm_layers
+from segdoctor.measures.batch_norm_facts import batch_norms_from
+from segdoctor.recorder.layers import batch_norm_layers, is_tf_keras
+from segdoctor.recorder.live_graph import live_graph
 from segdoctor.recorder.recalibrate import channel_axis, replaced_call
 
 _MOVES = {"keras<=2.1.2": True, "keras2.1.3-2.3.1": False}
@@ -19,24 +22,43 @@ _MOVES = {"keras<=2.1.2": True, "keras2.1.3-2.3.1": False}
 
 @contextmanager
 def legacy_batch_norm(model: Any, flavour: str) -> Iterator[tuple[str, ...]]:
-    """Let the frozen BN layers of ``model`` use batch statistics in training calls.
+    """Let the frozen BN layers of ``model`` use batch statistics in training calls where theirs
+    was a Keras of up to 2.3.1, and those with ``training=False`` wired into the graph the stored
+    ones where it was any before 3.
 
-    Does nothing for ``"keras3"`` and ``"tf_keras"``. Make traces inside the block.
+    Does nothing for ``"keras3"``, and for live models of tf_keras. Make traces inside the block.
 
     Yields
     ------
     tuple of str
-        Paths of the layers that behave so.
+        Paths of the frozen layers that behave so.
     """
-    moves = _MOVES.get(flavour)
-    if moves is None:
+    if flavour == "keras3":
         yield ()
         return
-    frozen = [(path, layer) for path, layer in batch_norm_layers(model) if not layer.trainable]
+    moves = _MOVES.get(flavour)
+    norms = batch_norm_layers(model)
+    frozen = [(path, layer) for path, layer in norms if not layer.trainable]
+    wired = set() if is_tf_keras(model) else _wired_to_inference(model, flavour)
     with ExitStack() as stack:
+        for path, layer in norms:
+            if path in wired and layer.trainable:
+                stack.enter_context(replaced_call(layer, _kept))
+        if moves is None:
+            yield ()
+            return
         for _, layer in frozen:
             stack.enter_context(replaced_call(layer, _legacy_call(layer, moves)))
         yield tuple(path for path, _ in frozen)
+
+
+def _wired_to_inference(model: Any, flavour: str) -> set[str]:
+    facts = batch_norms_from(live_graph(model, flavour))
+    return {fact.layer for fact in facts if fact.wired_training is False}
+
+
+def _kept(original: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    return original(x, training=False)
 
 
 def _legacy_call(layer: Any, moves: bool) -> Any:

@@ -170,6 +170,17 @@ def test_frozen_layers_as_old_keras_ran_them(keras: Any, flavour: str, moves: bo
     np.testing.assert_allclose(model(x, training=True), fields["y_infer"], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("flavour", ["keras3", "tf_keras"])
+def test_a_wired_mode_is_kept_where_the_file_is_of_keras_2(keras: Any, flavour: str) -> None:
+    model = nets.nested(keras, base_training=False)
+    x, y = nets.batch()
+    fields = record_network(model, nets.crossentropy(keras), x, y, flavour=flavour)
+    seen: Any = fields["bn_observed"]
+    wanted = "batch" if flavour == "keras3" else "moving"
+    assert {line.training_mode for line in seen if "/" in line.layer} == {wanted}
+    assert any(line.moved for line in seen if "/" in line.layer) is (flavour == "keras3")
+
+
 def test_legacy_equals_a_trainable_layer_of_today(keras: Any) -> None:
     keras.utils.set_random_seed(0)
     model = nets.functional(keras)
