@@ -15,6 +15,7 @@ from segdoctor.core.errors import HangingDataError
 from segdoctor.core.explain import explained
 from segdoctor.core.finding import Finding
 from segdoctor.core.measured import Declared, HeadFacts, LabelFacts
+from segdoctor.core.noticed import Noticed, noticed
 from segdoctor.core.run import Run
 from segdoctor.core.trace import Missing, Trace
 from segdoctor.core.trial_facts import TrialRun
@@ -63,17 +64,33 @@ class Examination:
         self.interrupted = False
         self.overdue = ""
         self.watcher: Any = request.watcher  # of each stage
+        self._told = request.say
+        self._ctrl_c = Noticed()
 
     def examine(self) -> None:
         """Run all stages; Ctrl-C ends them and keeps what was found."""
         try:
-            self._examine()
+            with noticed() as self._ctrl_c:
+                self.request = replace(self.request, say=self._say)
+                self._examine()
+                self._ctrl_c.check()
         except KeyboardInterrupt:
-            self.interrupted = True
-            self._end("interrupted: what was found until then is here, the rest is not")
+            self._interrupted()
         except HangingDataError as error:
             self.overdue = f"{error}, in the stage {next(reversed(self.timings), 'reading')}"
             self._end(f"not finished: {self.overdue}")
+        except Exception:  # what became of a Ctrl-C while TensorFlow called Python
+            if not self._ctrl_c.pressed:
+                raise
+            self._interrupted()
+
+    def _interrupted(self) -> None:
+        self.interrupted = True
+        self._end("interrupted: what was found until then is here, the rest is not")
+
+    def _say(self, stage: str, done: int | None, total: int | None) -> None:
+        self._ctrl_c.check()
+        self._told(stage, done, total)
 
     def _end(self, why: str) -> None:
         self.notes.append(why)
@@ -287,6 +304,7 @@ class Examination:
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
+        self._ctrl_c.check()
         start = time.perf_counter()
         if self.watcher is not None:
             budget = self.request.trial.budget_s if self.request.trial else None

@@ -122,6 +122,7 @@ def overfit(
         except KeyboardInterrupt:
             raise
         except Exception as error:
+            say(name, None, None)  # raises where it is what became of a Ctrl-C
             if type(error).__name__ in ("ResourceExhaustedError", "MemoryError"):
                 raise TooLargeError(error_line(error)) from error
             result, prediction = not_run(exam, "cannot run", error_line(error)), None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -310,3 +312,26 @@ def test_batches_of_a_file_of_mine_beside_the_files_of_a_url(
     )
     assert ("IGN007" in report.codes) is expected
     assert any("8 of 8 examples are whole pictures of the files" in n for n in report.notes)
+
+
+def test_a_ctrl_c_that_becomes_another_exception_ends_the_examination(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where it comes while TensorFlow calls Python."""
+    from segdoctor.examination import recording
+
+    def torn(*given: Any) -> Any:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise SystemError("bad argument to internal function") from None
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        pytest.skip("no Ctrl-C here")
+    x = np.zeros((2, 8, 8, 3), np.float32)
+    y = np.arange(2 * 64).reshape(2, 8, 8) % 3
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 1)])
+    monkeypatch.setattr(recording, "record", torn)
+    report = segdoctor.check(model, (x, y), loss="mse", trial=False)
+    assert report.exit_code == 130
+    assert any("interrupted" in note for note in report.notes)
