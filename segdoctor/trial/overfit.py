@@ -21,8 +21,8 @@ from segdoctor.recorder.optimizer_step import OptimizerStep
 from segdoctor.recorder.recalibrate import recalibrate
 from segdoctor.recorder.snapshot import preserved
 from segdoctor.recorder.updates import twin_of
+from segdoctor.trial.gradient_step import GradientStep
 from segdoctor.trial.judge import BAR, CUT_SHORT, FAILS, SLOW, learnt, verdict_of
-from segdoctor.trial.step_loss import StepLoss
 from segdoctor.trial.traced import TracedNet
 
 _TRACED = 2  # steps: the first traces the network, the second the optimizer
@@ -138,10 +138,10 @@ class _Course:
 
         tf.random.set_seed(run.seed)
         assert run.batch is not None
-        self._run, self._exam, self._net, self._length = run, exam, net, length
+        self._run, self._exam, self._length = run, exam, length
         self._batch: Batch = run.batch
         self._start, self._traced = start, 0.0
-        self._loss = StepLoss(run.loss, run.model)
+        self._step = GradientStep(net, run.loss, run.model)
         self._update = OptimizerStep(twin_of(run.optimizer), net.rest)
         self.ceiling = exam.ceiling
         self.constant = constant_miou(exam.ids, exam.void)
@@ -152,7 +152,6 @@ class _Course:
     def train(self, tell: Callable[[int, int], None], draw: Callable[[], Batch] | None) -> None:
         import tensorflow as tf
 
-        variables = self._net.forward.trainable_variables()
         x = tf.nest.map_structure(tf.convert_to_tensor, self._batch.x)
         y = tf.nest.map_structure(tf.convert_to_tensor, self._batch.y)
         weight, exam = self._batch.sample_weight, self._exam
@@ -162,17 +161,15 @@ class _Course:
                 again = draw()
                 x, y = tf.convert_to_tensor(again.x), tf.convert_to_tensor(again.y)
                 weight, exam = again.sample_weight, replace(exam, ids=again.ids)
-            with quick_tracing(), tf.GradientTape() as tape:
-                outputs = self._net(x)
-                value = self._loss(y, outputs, weight, self._net.forward.reach)
-            output = first_output(outputs.y_pred)
+            with quick_tracing():
+                output, value, gradients = self._step(x, y, weight)
             self._last = output if draw is None else None
             self.losses.append(float(value))
             self.scores.append(exam.miou(output))
             if self._over():
                 return
             with quick_tracing():
-                self._update(tape.gradient(value, variables))
+                self._update(gradients())
 
     def _most(self) -> int:
         """Steps that this run may take: more than planned only while it is slow."""

@@ -25,6 +25,8 @@ class TracedNet:
         rest = parts[1] if parts else run.model
         self.forward = TracedForward(rest, training=True, eager=eager)
         self.rest = rest
+        self.whole_steps: dict[int, tuple[Any, Any]] = {}
+        """``id`` of a loss → the loss, and the trace of the net with it and the gradient."""
         self._fed: tuple[Any, Any] | None = None
 
     @property

@@ -1,0 +1,90 @@
+"""Where a frozen part is computed once, one trace gives what the parts apart give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="running a model needs TensorFlow")
+import keras
+import tensorflow as tf
+
+from segdoctor.core.run import Run
+from segdoctor.trial.gradient_step import GradientStep
+from segdoctor.trial.traced import TracedNet
+from tests.recorder import nets
+
+X, Y = nets.batch(examples=2)
+WEIGHT = np.linspace(0, 1, Y.size, dtype=np.float32).reshape(Y.shape)
+
+
+def frozen(head: str = "logits") -> Any:
+    keras.utils.set_random_seed(3)
+    model = nets.functional(keras, head)
+    for layer in model.layers:
+        layer.trainable = layer.name.startswith(("c_", "head"))
+    model.get_layer("c_conv").kernel.regularizer = keras.regularizers.L2(0.01)
+    return model
+
+
+def crossentropy(head: str) -> Any:
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=head == "logits")
+
+
+@pytest.mark.parametrize("head", ["softmax", "logits", "bare softmax"])
+def test_one_trace_gives_what_the_parts_give(head: str) -> None:
+    model, loss = frozen(head), crossentropy(head)
+
+    def of_ones_own(y_true: Any, y_pred: Any) -> Any:
+        return loss(y_true, y_pred)
+
+    found = []
+    for one in (loss, of_ones_own):
+        net = TracedNet(Run(model))
+        step = GradientStep(net, one, model)
+        assert bool(net.whole_steps) == (one is loss)
+        if one is of_ones_own:
+            step = GradientStep(net, loss, model)
+            step._one = None
+        for _ in range(2):
+            output, value, gradients = step(X, Y, WEIGHT)
+        found.append((output, value, gradients()))
+    (a, one, ours), (b, other, theirs) = found
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert float(one) == pytest.approx(float(other), rel=1e-6)
+    assert len(ours) == len(model.trainable_variables)
+    for g, h in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-6)
+
+
+def test_a_trace_is_used_again_by_runs_with_the_same_loss_alone() -> None:
+    model, loss = frozen(), crossentropy("logits")
+    net = TracedNet(Run(model))
+    first, again = (GradientStep(net, loss, model) for _ in range(2))
+    other = GradientStep(net, crossentropy("logits"), model)
+    assert first._one is again._one is not other._one
+
+
+def test_a_layer_that_only_autograph_can_trace_is_run_in_parts() -> None:
+    class Branches(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            if tf.reduce_mean(x) > 1e6:
+                return x * 0.0
+            return x
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    base = frozen()
+    model = keras.Model(base.input, Branches(name="c_branches")(base.output))
+    loss = crossentropy("logits")
+    step = GradientStep(TracedNet(Run(model)), loss, model)
+    assert step._one is not None
+    losses = [float(step(X, Y, None)[1]) for _ in range(2)]
+    assert step._one is None
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0] == pytest.approx(
+        float(GradientStep(TracedNet(Run(base)), loss, base)(X, Y, None)[1]), rel=1e-4
+    )
