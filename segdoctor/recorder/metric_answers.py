@@ -50,7 +50,10 @@ def ask_metrics(
         The labels are of a kind that no question is made for.
     """
     fed = fed_as(head, labels, void, weighted_void)
-    return tuple(_ask(metric, weighted, head, fed, flavour, batch) for metric, weighted in metrics)
+    dtype = labels.dtype if labels.dtype.startswith("float") else ""  # as the metric gets them
+    return tuple(
+        _ask(metric, weighted, head, fed, flavour, batch, dtype) for metric, weighted in metrics
+    )
 
 
 def fed_as(head: HeadFacts, labels: LabelFacts, void: int | None, weighted_void: bool) -> Fed:
@@ -94,12 +97,14 @@ def _ask(
     fed: Fed,
     flavour: str,
     batch: tuple[Any, Any, Any, Any] | None,
+    dtype: str,
 ) -> MetricContract:
     start = time.perf_counter()
     name = metric_name(metric)
     state = [(v, v.numpy()) for v in getattr(metric, "variables", ())]
     try:
-        answer = _answering(metric, weighted, flavour, channels_first=_channels_first(head))
+        first = _channels_first(head)
+        answer = _answering(metric, weighted, flavour, channels_first=first, dtype=dtype)
     except Exception as error:  # noqa: BLE001 - a stranger's metric may raise anything
         return MetricContract(name, raises=error_line(error))
     ask: Clerk[Question] = Clerk(answer, QUESTION_LIMIT_S, TOTAL_LIMIT_S)
@@ -167,9 +172,10 @@ def _sure(ids: Any, head: HeadFacts, kind: str) -> Any:
 
 
 def _answering(
-    metric: Any, weighted: bool, flavour: str, *, channels_first: bool = False
+    metric: Any, weighted: bool, flavour: str, *, channels_first: bool = False, dtype: str = ""
 ) -> Callable[[Question], Answer]:
-    """``channels_first``: what has classes is handed over as the run has it, classes on axis 1."""
+    """``channels_first``: what has classes is handed over as the run has it, classes on axis 1;
+    ``dtype`` of the labels, "" where they are asked as they come."""
     import tensorflow as tf
 
     if flavour == "keras3":
@@ -202,7 +208,7 @@ def _answering(
                     y_true, y_pred = _to_first(y_true, y_pred)
                 results = holder.compute_metrics(
                     None,
-                    tf.constant(y_true),
+                    tf.constant(y_true, dtype or None),
                     tf.constant(y_pred),
                     None if weight is None else tf.constant(weight),
                 )
