@@ -9,7 +9,7 @@ demo: setup
 	$(BIN)/segdoctor demo reports/demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: setup
 	$(BIN)/python -m mkdocs build --strict

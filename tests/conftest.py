@@ -15,14 +15,7 @@ settings.load_profile("calm")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Rooms of few tests that take long: begun first, they leave no worker alone at the end.
-_LONG = ("tests/faults", "tests/examination")
-
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.fixture(scope="session")
