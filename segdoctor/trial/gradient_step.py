@@ -45,7 +45,7 @@ class GradientStep:
             try:
                 output, value, gradients = self._one(self._net.features(x), y, sample_weight)
                 return output, value, lambda: gradients
-            except tf.errors.ResourceExhaustedError:
+            except (tf.errors.ResourceExhaustedError, SystemError):  # the latter: of a Ctrl-C
                 raise
             except Exception:  # noqa: BLE001 - what cannot be traced so is run part by part
                 self._one = None

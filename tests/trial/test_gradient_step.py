@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="running a model needs TensorFlow")
 import keras
+import tensorflow as tf
 
 from segdoctor.core.run import Run
 from segdoctor.trial.gradient_step import GradientStep
@@ -78,3 +79,16 @@ def test_what_cannot_be_traced_in_one_is_run_in_parts() -> None:
     step._one = fails
     assert float(step(X, Y, None)[1]) == pytest.approx(whole, rel=1e-5)
     assert step._one is None
+
+
+def test_a_lack_of_memory_and_a_lost_ctrl_c_are_not_tried_again() -> None:
+    model, loss = frozen(), crossentropy("logits")
+    step = GradientStep(TracedNet(Run(model)), loss, model)
+    for error in (tf.errors.ResourceExhaustedError(None, None, "OOM"), SystemError("returned")):
+
+        def fails(*given: Any, error: Exception = error) -> Any:
+            raise error
+
+        step._one = fails
+        with pytest.raises(type(error)):
+            step(X, Y, None)
